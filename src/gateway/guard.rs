@@ -1,0 +1,181 @@
+//! The lock-out guard. A gateway locks an address out for five minutes after ten refused tokens in one minute,
+//! the right token included. So refused credentials are tried at most three times a minute per host and port,
+//! over all sessions of this process; the same ones again only on request or after ten minutes.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::address::Address;
+use super::credentials::Fingerprint;
+
+/// Shared by every [`Session`](super::Session) of the process.
+#[derive(Clone, Default)]
+pub struct Guard(Arc<Mutex<HashMap<String, Record>>>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    Go,
+    NotBefore(Instant, Hold),
+}
+
+/// Why a try has to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// These credentials were refused.
+    Refused,
+    /// Other credentials were refused so often that these wait for the minute to pass.
+    Crowded,
+    LockedOut,
+}
+
+/// What one host and port has refused.
+#[derive(Default)]
+struct Record {
+    recent: VecDeque<Instant>,
+    refused: HashMap<Fingerprint, Instant>,
+    locked_until: Option<Instant>,
+}
+
+const REFUSALS_A_MINUTE: usize = 3;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The mend may be on the gateway's side, where we see nothing: so look now and then.
+const SAME_AGAIN: Duration = Duration::from_secs(600);
+
+/// Credentials remembered per address; rotating through more than these is not a person mending a token.
+const REMEMBERED: usize = 64;
+
+impl Guard {
+    /// May these credentials be tried at this address now? `asked`: a person wants it, so that the ten minutes
+    /// for known refusals do not count; the three a minute and a lock-out still do.
+    pub fn leave(&self, address: &Address, credentials: Fingerprint, asked: bool, now: Instant) -> Leave {
+        self.with(address, |record| record.leave(credentials, asked, now))
+    }
+
+    pub fn refused(&self, address: &Address, credentials: Fingerprint, now: Instant) {
+        self.with(address, |record| record.refuse(credentials, now));
+    }
+
+    pub fn locked_out(&self, address: &Address, until: Instant) {
+        self.with(address, |record| record.locked_until = Some(until));
+    }
+
+    pub fn accepted(&self, address: &Address, credentials: Fingerprint) {
+        self.with(address, |record| {
+            record.locked_until = None;
+            record.refused.remove(&credentials);
+        });
+    }
+
+    fn with<T>(&self, address: &Address, act: impl FnOnce(&mut Record) -> T) -> T {
+        // A panic elsewhere cannot leave a record half-changed, so a poisoned lock is still good.
+        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        act(records.entry(address.authority()).or_default())
+    }
+}
+
+impl Record {
+    fn leave(&mut self, credentials: Fingerprint, asked: bool, now: Instant) -> Leave {
+        while self.recent.front().is_some_and(|at| *at + MINUTE <= now) {
+            self.recent.pop_front();
+        }
+        let full = self.recent.len() >= REFUSALS_A_MINUTE;
+        let known = self.refused.get(&credentials).filter(|_| !asked);
+        let holds = [
+            (self.locked_until, Hold::LockedOut),
+            (known.map(|at| *at + SAME_AGAIN), Hold::Refused),
+            (
+                self.recent.front().filter(|_| full).map(|at| *at + MINUTE),
+                Hold::Crowded,
+            ),
+        ];
+        let longest = holds
+            .into_iter()
+            .filter_map(|(until, hold)| Some((until?, hold)))
+            .max_by_key(|(until, _)| *until);
+        match longest {
+            Some((until, hold)) if until > now => Leave::NotBefore(until, hold),
+            Some(_) | None => Leave::Go,
+        }
+    }
+
+    fn refuse(&mut self, credentials: Fingerprint, now: Instant) {
+        self.recent.push_back(now);
+        self.refused.retain(|_, at| *at + SAME_AGAIN > now);
+        if self.refused.len() < REMEMBERED {
+            self.refused.insert(credentials, now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::credentials::{Credentials, Identity, Token};
+
+    fn gateway() -> Address {
+        Address::parse("ws://gw:18789").unwrap()
+    }
+
+    fn token(text: &str) -> Fingerprint {
+        Credentials {
+            token: Token::from_bytes(text.as_bytes()).ok(),
+            identity: Identity::TokenOnly,
+        }
+        .fingerprint()
+    }
+
+    #[test]
+    fn the_same_refused_token_waits_ten_minutes_unless_asked() {
+        let (guard, start) = (Guard::default(), Instant::now());
+        assert_eq!(guard.leave(&gateway(), token("wrong"), false, start), Leave::Go);
+        guard.refused(&gateway(), token("wrong"), start);
+        let later = start + Duration::from_secs(1);
+        assert_eq!(
+            guard.leave(&gateway(), token("wrong"), false, later),
+            Leave::NotBefore(start + SAME_AGAIN, Hold::Refused)
+        );
+        assert_eq!(guard.leave(&gateway(), token("wrong"), true, later), Leave::Go);
+        assert_eq!(guard.leave(&gateway(), token("mended"), false, later), Leave::Go);
+        assert_eq!(
+            guard.leave(&gateway(), token("wrong"), false, start + SAME_AGAIN),
+            Leave::Go
+        );
+    }
+
+    #[test]
+    fn three_refusals_a_minute_are_all_an_address_gets_from_anybody() {
+        let (guard, start) = (Guard::default(), Instant::now());
+        for (second, text) in ["a", "b", "c"].into_iter().enumerate() {
+            let at = start + Duration::from_secs(second as u64);
+            assert_eq!(guard.leave(&gateway(), token(text), true, at), Leave::Go);
+            guard.refused(&gateway(), token(text), at);
+        }
+        let later = start + Duration::from_secs(3);
+        assert_eq!(
+            guard.leave(&gateway(), token("d"), true, later),
+            Leave::NotBefore(start + MINUTE, Hold::Crowded)
+        );
+        let elsewhere = Address::parse("ws://other:18789").unwrap();
+        assert_eq!(guard.leave(&elsewhere, token("d"), false, later), Leave::Go);
+        assert_eq!(
+            guard.leave(&gateway(), token("d"), false, start + MINUTE),
+            Leave::Go
+        );
+    }
+
+    #[test]
+    fn a_lock_out_is_waited_for_even_when_asked() {
+        let (guard, start) = (Guard::default(), Instant::now());
+        let until = start + Duration::from_secs(300);
+        guard.locked_out(&gateway(), until);
+        assert_eq!(
+            guard.leave(&gateway(), token("right"), true, start),
+            Leave::NotBefore(until, Hold::LockedOut)
+        );
+        assert_eq!(guard.leave(&gateway(), token("right"), false, until), Leave::Go);
+    }
+}

@@ -1,0 +1,344 @@
+//! From an open stream to a greeted connection: the upgrade, the gateway's challenge, our `connect`, its
+//! `hello-ok`. Whatever goes wrong on the way is told as a [`Trouble`].
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::header::ORIGIN;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message, http};
+
+use super::address::Address;
+use super::credentials::{Credentials, Identity, Token};
+use super::device::Proof;
+use super::dial::{Dial, Stream};
+use super::frame::{self, Incoming, Refusal};
+use super::session::Target;
+use super::trouble::Trouble;
+
+pub type Socket = WebSocketStream<Stream>;
+
+/// What the gateway said of itself when it let us in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    pub version: String,
+    pub protocol: u64,
+    /// Changes with every start of the gateway; gateways before 2026.8 send none.
+    pub boot_id: Option<String>,
+    pub methods: BTreeSet<String>,
+    /// None where the gateway does not say (2026.2.9 without a device): there a token has every scope.
+    pub scopes: Option<Vec<String>>,
+    /// How often the gateway sends a sign of life.
+    pub tick: Duration,
+}
+
+/// What provisioning needs. Admin implies the others on current gateways; older ones check each by name.
+pub const SCOPES: [&str; 3] = ["operator.read", "operator.write", "operator.admin"];
+
+const ROLE: &str = "operator";
+/// Frozen: a device whose platform changes must be approved again.
+const PLATFORM: &str = "linux";
+const UPGRADE_DEADLINE: Duration = Duration::from_secs(10);
+const CHALLENGE_DEADLINE: Duration = Duration::from_secs(10);
+/// 2026.9.6 answers in 0.1 s when idle; with 500 agents and a busy loop it has taken 15 s.
+const HELLO_DEADLINE: Duration = Duration::from_secs(30);
+/// `hello-ok` alone was 338 kB at 500 agents, `config.schema` 2.1 MB; the gateway's own limit is 25 MiB.
+const LARGEST_FRAME: usize = 32 << 20;
+const CONNECT_ID: &str = "connect";
+
+pub async fn open(dial: &dyn Dial, target: &Target) -> Result<(Socket, Hello), Trouble> {
+    match greet(dial, target).await {
+        // Gateways up to 2026.7 without the flag and newer ones refuse the control UI in the same words.
+        Err(Trouble::ControlUiNotAllowed) if has_startup_probe(dial, target).await => {
+            Err(Trouble::ControlUiRetired)
+        }
+        other => other,
+    }
+}
+
+async fn greet(dial: &dyn Dial, target: &Target) -> Result<(Socket, Hello), Trouble> {
+    let Target {
+        address,
+        trust,
+        credentials,
+    } = target;
+    let stream = dial.dial(address, trust).await?;
+    let mut socket = upgrade(stream, address, credentials).await?;
+    let challenge = match timeout(CHALLENGE_DEADLINE, challenge(&mut socket)).await {
+        Ok(challenge) => challenge?,
+        Err(_) => return Err(Trouble::Silent),
+    };
+    let request = frame::request(CONNECT_ID, "connect", &connect_params(credentials, &challenge));
+    socket
+        .send(Message::text(request))
+        .await
+        .map_err(|error| of_socket(&error))?;
+    match timeout(HELLO_DEADLINE, answer(&mut socket)).await {
+        Ok(Ok(Ok(payload))) => Ok((socket, hello(&payload, credentials)?)),
+        Ok(Ok(Err(refusal))) => Err(of_refusal(refusal, credentials)),
+        Ok(Err(trouble)) => Err(trouble),
+        Err(_) => Err(Trouble::Silent),
+    }
+}
+
+async fn upgrade(stream: Stream, address: &Address, credentials: &Credentials) -> Result<Socket, Trouble> {
+    let mut request = address
+        .as_str()
+        .into_client_request()
+        .map_err(|_| Trouble::NotAGateway {
+            saw: "an unusable URL",
+        })?;
+    if credentials.identity == Identity::ControlUi {
+        // The gateway lets a control UI in only from its own origin.
+        let origin = http::HeaderValue::from_str(&address.origin()).map_err(|_| Trouble::NotAGateway {
+            saw: "an unusable host name",
+        })?;
+        request.headers_mut().insert(ORIGIN, origin);
+    }
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(LARGEST_FRAME))
+        .max_frame_size(Some(LARGEST_FRAME));
+    let upgrade = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
+    match timeout(UPGRADE_DEADLINE, upgrade).await {
+        Ok(Ok((socket, _response))) => Ok(socket),
+        Ok(Err(WsError::Http(response))) => Err(Trouble::UpgradeRefused {
+            status: response.status().as_u16(),
+        }),
+        Ok(Err(WsError::Io(error))) => Err(Trouble::Lost {
+            code: None,
+            reason: error.kind().to_string(),
+        }),
+        Ok(Err(_)) => Err(Trouble::NotAGateway { saw: "no HTTP" }),
+        Err(_) => Err(Trouble::Silent),
+    }
+}
+
+struct Challenge {
+    nonce: String,
+    at_ms: i64,
+}
+
+async fn challenge(socket: &mut Socket) -> Result<Challenge, Trouble> {
+    let Incoming::Event { name, payload } = next(socket).await? else {
+        return Err(Trouble::NotAGateway {
+            saw: "a WebSocket without connect.challenge",
+        });
+    };
+    let nonce = payload.get("nonce").and_then(Value::as_str);
+    match (name.as_str(), nonce) {
+        ("connect.challenge", Some(nonce)) => Ok(Challenge {
+            nonce: nonce.to_owned(),
+            at_ms: payload.get("ts").and_then(Value::as_i64).unwrap_or_default(),
+        }),
+        _ => Err(Trouble::NotAGateway {
+            saw: "a WebSocket without connect.challenge",
+        }),
+    }
+}
+
+async fn answer(socket: &mut Socket) -> Result<Result<Value, Refusal>, Trouble> {
+    loop {
+        match next(socket).await? {
+            Incoming::Answer { id, result } if id == CONNECT_ID => return Ok(result),
+            Incoming::Answer { .. } | Incoming::Event { .. } => {}
+        }
+    }
+}
+
+/// The next frame; the stream's end and what is no frame are troubles.
+async fn next(socket: &mut Socket) -> Result<Incoming, Trouble> {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Text(text))) => {
+                return Incoming::parse(&text).ok_or(Trouble::NotAGateway {
+                    saw: "a WebSocket of another kind",
+                });
+            }
+            Some(Ok(Message::Binary(_))) => {
+                return Err(Trouble::NotAGateway {
+                    saw: "a WebSocket of another kind",
+                });
+            }
+            Some(Ok(Message::Close(close))) => {
+                let (code, reason) = close.map_or((None, String::new()), |c| {
+                    (Some(c.code.into()), frame::tame(&c.reason))
+                });
+                return Err(of_close(code, reason));
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            Some(Err(error)) => return Err(of_socket(&error)),
+            None => {
+                return Err(Trouble::Lost {
+                    code: None,
+                    reason: "end of stream".into(),
+                });
+            }
+        }
+    }
+}
+
+fn of_close(code: Option<u16>, reason: String) -> Trouble {
+    match code {
+        Some(1013) => Trouble::Starting {
+            retry_after: Duration::from_millis(500),
+        },
+        code => Trouble::Lost { code, reason },
+    }
+}
+
+fn of_socket(error: &WsError) -> Trouble {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all other errors mean a peer that is no gateway"
+    )]
+    match error {
+        WsError::Io(error) => Trouble::Lost {
+            code: None,
+            reason: error.kind().to_string(),
+        },
+        WsError::ConnectionClosed | WsError::AlreadyClosed => Trouble::Lost {
+            code: None,
+            reason: "end of stream".into(),
+        },
+        _ => Trouble::NotAGateway {
+            saw: "broken WebSocket frames",
+        },
+    }
+}
+
+fn connect_params(credentials: &Credentials, challenge: &Challenge) -> Value {
+    let Credentials { token, identity } = credentials;
+    let (client_id, client_mode) = match identity {
+        Identity::TokenOnly | Identity::Device(_) => ("gateway-client", "backend"),
+        Identity::ControlUi => ("openclaw-control-ui", "ui"),
+    };
+    let token = token.as_ref().map(Token::expose);
+    let auth = token.map(|token| json!({ "token": token }));
+    let device = match identity {
+        Identity::TokenOnly | Identity::ControlUi => None,
+        Identity::Device(key) => {
+            let proof = Proof {
+                client_id,
+                client_mode,
+                role: ROLE,
+                scopes: &SCOPES,
+                signed_at_ms: challenge.at_ms,
+                token: token.unwrap_or_default(),
+                nonce: &challenge.nonce,
+            };
+            Some(json!({
+                "id": key.id(),
+                "publicKey": key.public_key(),
+                "signature": key.sign(&proof),
+                "signedAt": challenge.at_ms,
+                "nonce": challenge.nonce,
+            }))
+        }
+    };
+    // A null would be refused as a value of the wrong type: what we do not have is left out.
+    let optional = [("auth", auth), ("device", device)];
+    let mut params = Map::from_iter(
+        optional
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.to_owned(), value?))),
+    );
+    params.insert("minProtocol".into(), json!(3));
+    params.insert("maxProtocol".into(), json!(4));
+    params.insert(
+        "client".into(),
+        json!({ "id": client_id, "version": env!("CARGO_PKG_VERSION"), "platform": PLATFORM, "mode": client_mode }),
+    );
+    params.insert("role".into(), json!(ROLE));
+    params.insert("scopes".into(), json!(SCOPES));
+    params.insert("caps".into(), json!([]));
+    Value::Object(params)
+}
+
+fn of_refusal(mut refusal: Refusal, credentials: &Credentials) -> Trouble {
+    // Nothing stops a gateway from quoting the token it refuses, and these words reach a condition.
+    if let Some(token) = &credentials.token {
+        refusal.message = refusal.message.replace(token.expose(), "…");
+        refusal.code = refusal.code.replace(token.expose(), "…");
+    }
+    let device_id = match &credentials.identity {
+        Identity::Device(key) => Some(key.id()),
+        Identity::TokenOnly | Identity::ControlUi => None,
+    };
+    Trouble::of_refusal(&refusal, device_id)
+}
+
+/// A connect without usable scopes still succeeds, so they are checked here and not at the first refused call.
+fn hello(payload: &Value, credentials: &Credentials) -> Result<Hello, Trouble> {
+    let protocol = payload.get("protocol").and_then(Value::as_u64);
+    let version = payload.pointer("/server/version").and_then(Value::as_str);
+    let (Some(protocol), Some(version)) = (protocol, version) else {
+        return Err(Trouble::NotAGateway {
+            saw: "a hello without version and protocol",
+        });
+    };
+    let texts = |pointer: &str| {
+        let list = payload.pointer(pointer)?.as_array()?;
+        Some(list.iter().filter_map(Value::as_str).map(frame::tame))
+    };
+    let scopes: Option<Vec<String>> = texts("/auth/scopes").map(Iterator::collect);
+    if let Some(granted) = &scopes
+        && !granted.iter().any(|scope| scope == "operator.admin")
+    {
+        return Err(match credentials.identity {
+            Identity::TokenOnly => Trouble::DeviceNeeded,
+            Identity::Device(_) | Identity::ControlUi => Trouble::ScopesMissing {
+                granted: granted.clone(),
+            },
+        });
+    }
+    let tick = payload
+        .pointer("/policy/tickIntervalMs")
+        .and_then(Value::as_u64)
+        .unwrap_or(30_000);
+    Ok(Hello {
+        version: frame::tame(version),
+        protocol,
+        boot_id: payload
+            .pointer("/server/bootId")
+            .and_then(Value::as_str)
+            .map(frame::tame),
+        methods: texts("/features/methods")
+            .map(Iterator::collect)
+            .unwrap_or_default(),
+        scopes,
+        tick: Duration::from_millis(tick.clamp(1_000, 120_000)),
+    })
+}
+
+/// `GET /startupz` answers with JSON from 2026.8.1 on; older gateways serve their web page at every path.
+async fn has_startup_probe(dial: &dyn Dial, target: &Target) -> bool {
+    let Target {
+        address,
+        trust,
+        credentials: _,
+    } = target;
+    let probe = async {
+        let mut stream = dial.dial(address, trust).await.ok()?;
+        let request = format!(
+            "GET /startupz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            address.authority()
+        );
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = Vec::new();
+        stream.take(16 << 10).read_to_end(&mut answer).await.ok()?;
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let (_head, body) = text.split_once("\r\n\r\n")?;
+        Some(body.contains("\"ok\"") || body.contains("\"ready\"") || body.contains("\"status\""))
+    };
+    timeout(UPGRADE_DEADLINE, probe)
+        .await
+        .ok()
+        .flatten()
+        .unwrap_or(false)
+}

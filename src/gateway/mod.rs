@@ -1,0 +1,31 @@
+//! A Rust client of the OpenClaw gateway: one WebSocket connection, kept open, that tells the truth about
+//! itself. It knows no Kubernetes; whoever holds a [`Session`] hands it a [`Target`] and reads a [`Link`].
+//!
+//! The way in: [`Address`] and [`Credentials`] say where and as whom; [`dial`] opens the stream; [`handshake`]
+//! turns it into a [`Connection`] or a [`Trouble`]; [`session`] keeps one alive, backs off, and never
+//! spends more refused tokens than the gateway's lock-out allows ([`guard`]).
+
+pub mod address;
+pub mod connection;
+pub mod contract;
+pub mod credentials;
+pub mod device;
+pub mod dial;
+pub mod frame;
+pub mod guard;
+pub mod handshake;
+pub mod session;
+pub mod trouble;
+pub mod trust;
+pub mod version;
+
+pub use address::Address;
+pub use connection::Connection;
+pub use contract::Contract;
+pub use credentials::{Credentials, Token};
+pub use device::DeviceKey;
+pub use guard::Guard;
+pub use session::{Facts, Link, Session, State, Target, Wanted};
+pub use trouble::Trouble;
+pub use trust::Trust;
+pub use version::{ServerVersion, Version};

@@ -1,0 +1,376 @@
+//! One gateway's session: keeps a connection for as long as somebody wants it, and always has an honest answer
+//! to "how is it?". A task owns the connection; [`Session`] says what is wanted and reads the [`Link`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::address::Address;
+use super::connection::{CallError, Connection, Ended, Meter};
+use super::contract::Contract;
+use super::credentials::{Credentials, Identity};
+use super::dial::Dial;
+use super::frame;
+use super::guard::{Guard, Hold, Leave};
+use super::handshake::{self, Hello};
+use super::trouble::{Again, Trouble};
+use super::trust::Trust;
+use super::version::{ServerVersion, Version};
+
+/// Held by whoever wants the connection; dropping it closes the connection.
+pub struct Session {
+    wanted: watch::Sender<Wanted>,
+    link: watch::Receiver<Link>,
+    keeper: JoinHandle<()>,
+}
+
+/// Where to connect, and as whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub address: Address,
+    pub trust: Trust,
+    pub credentials: Credentials,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    pub target: Target,
+    /// Any new word here means: try now, look again now. It comes back in [`Link::answers`] once done.
+    pub ask: String,
+}
+
+/// What is so, and in answer to what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    pub answers: Wanted,
+    pub state: State,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// The first try of this target is under way.
+    Connecting,
+    Up(Facts),
+    /// The last try failed, or the connection was lost. Another try is due, however long that takes.
+    Down(Trouble),
+}
+
+/// What a connected gateway is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    pub version: ServerVersion,
+    pub protocol: u64,
+    pub contract: Contract,
+    pub boot_id: Option<String>,
+}
+
+/// What every session of a process shares.
+#[derive(Clone)]
+pub struct Surroundings {
+    pub dial: Arc<dyn Dial>,
+    pub guard: Guard,
+    pub meter: Meter,
+}
+
+impl Session {
+    /// `changed` is called after the link has changed; `seed` spreads this session's tries in time.
+    pub fn start(
+        wanted: Wanted,
+        surroundings: Surroundings,
+        seed: u64,
+        changed: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        let (publish, link) = watch::channel(Link {
+            answers: wanted.clone(),
+            state: State::Connecting,
+        });
+        let (want, wanted) = watch::channel(wanted);
+        let keeper = Keeper {
+            wanted,
+            publish,
+            changed: Box::new(changed),
+            surroundings,
+            back_off: BackOff {
+                rng: SmallRng::seed_from_u64(seed),
+                failures: 0,
+            },
+        };
+        Self {
+            wanted: want,
+            link,
+            keeper: tokio::spawn(keeper.keep()),
+        }
+    }
+
+    /// Nothing happens where nothing changed.
+    pub fn want(&self, wanted: Wanted) {
+        self.wanted.send_if_modified(|now| {
+            let news = *now != wanted;
+            if news {
+                *now = wanted;
+            }
+            news
+        });
+    }
+
+    pub fn link(&self) -> Link {
+        self.link.borrow().clone()
+    }
+
+    /// Says goodbye to the gateway.
+    pub async fn close(self) {
+        let Self {
+            wanted,
+            link: _,
+            mut keeper,
+        } = self;
+        drop(wanted);
+        if timeout(GOODBYE, &mut keeper).await.is_err() {
+            keeper.abort();
+        }
+    }
+}
+
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// A connection that held this long was a good one: what comes after it is a new trouble.
+const SETTLED: Duration = Duration::from_secs(30);
+
+const LOOK_DEADLINE: Duration = Duration::from_secs(20);
+
+struct Keeper {
+    wanted: watch::Receiver<Wanted>,
+    publish: watch::Sender<Link>,
+    changed: Box<dyn Fn() + Send + Sync>,
+    surroundings: Surroundings,
+    back_off: BackOff,
+}
+
+/// The session is no longer wanted.
+struct Unwanted;
+
+impl Keeper {
+    /// Runs until nobody wants the session any more.
+    async fn keep(mut self) {
+        let mut before: Option<Wanted> = None;
+        loop {
+            let wanted = self.wanted.borrow_and_update().clone();
+            let new_target = before
+                .as_ref()
+                .is_none_or(|before| before.target != wanted.target);
+            let asked = before.as_ref().is_some_and(|before| before.ask != wanted.ask);
+            if new_target {
+                self.back_off.failures = 0;
+                self.say(&wanted, State::Connecting);
+            }
+            let (trouble, next_try) = match self.connect(&wanted, asked).await {
+                Ok((connection, facts)) => {
+                    let since = Instant::now();
+                    self.say(&wanted, State::Up(facts));
+                    let end = match self.hold(connection, wanted.clone()).await {
+                        Ok(end) => end,
+                        Err(Unwanted) => return,
+                    };
+                    if since.elapsed() >= SETTLED {
+                        self.back_off.failures = 0;
+                    }
+                    match end {
+                        // The new target, at once.
+                        None => {
+                            before = Some(wanted);
+                            continue;
+                        }
+                        Some(Ended { code, reason }) => (
+                            Trouble::Lost { code, reason },
+                            Instant::now() + self.back_off.next(),
+                        ),
+                    }
+                }
+                Err(failed) => failed,
+            };
+            // What was asked meanwhile has been answered by the try that just failed only if it came before.
+            self.say(&wanted, State::Down(trouble));
+            before = Some(wanted);
+            tokio::select! {
+                () = sleep_until(next_try) => {}
+                changed = self.wanted.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// One try, if the guard gives leave. Err says what is wrong and when the next one is due.
+    async fn connect(
+        &mut self,
+        wanted: &Wanted,
+        asked: bool,
+    ) -> Result<(Connection, Facts), (Trouble, Instant)> {
+        let target = &wanted.target;
+        let Target {
+            address,
+            trust: _,
+            credentials,
+        } = target;
+        let fingerprint = credentials.fingerprint();
+        let guard = self.surroundings.guard.clone();
+        if let Leave::NotBefore(until, hold) = guard.leave(address, fingerprint, asked, Instant::now()) {
+            let trouble = match hold {
+                Hold::Refused if credentials.token.is_none() => Trouble::TokenMissing,
+                Hold::Refused => Trouble::TokenRefused,
+                Hold::Crowded => Trouble::HeldBack,
+                Hold::LockedOut => Trouble::LockedOut {
+                    retry_after: until - Instant::now(),
+                },
+            };
+            return Err((trouble, until));
+        }
+        match self.try_once(target).await {
+            Ok(connected) => {
+                guard.accepted(address, fingerprint);
+                Ok(connected)
+            }
+            Err(trouble) => {
+                let now = Instant::now();
+                if let Trouble::TokenRefused | Trouble::TokenMissing = trouble {
+                    guard.refused(address, fingerprint, now);
+                }
+                if let Trouble::LockedOut { retry_after } = trouble {
+                    guard.locked_out(address, now + retry_after);
+                }
+                let next = match trouble.again() {
+                    Again::BackOff => now + self.back_off.next(),
+                    Again::After(pause) => now + self.back_off.spread(pause),
+                    Again::WhenGuardAllows => match guard.leave(address, fingerprint, false, now) {
+                        Leave::NotBefore(until, _) => until,
+                        Leave::Go => now + self.back_off.next(),
+                    },
+                };
+                Err((trouble, next))
+            }
+        }
+    }
+
+    async fn try_once(&self, target: &Target) -> Result<(Connection, Facts), Trouble> {
+        let (socket, hello) = handshake::open(self.surroundings.dial.as_ref(), target).await?;
+        let connection = Connection::start(socket, hello.tick, Arc::clone(&self.surroundings.meter));
+        let facts = look_around(&connection, hello).await?;
+        Ok((connection, facts))
+    }
+
+    /// Keeps a connection until it ends (Some) or another target is wanted (None).
+    async fn hold(&mut self, connection: Connection, mut wanted: Wanted) -> Result<Option<Ended>, Unwanted> {
+        loop {
+            tokio::select! {
+                end = connection.ended() => return Ok(Some(end)),
+                changed = self.wanted.changed() => {
+                    if changed.is_err() {
+                        connection.close().await;
+                        return Err(Unwanted);
+                    }
+                    let news = self.wanted.borrow_and_update().clone();
+                    if news.target != wanted.target {
+                        connection.close().await;
+                        return Ok(None);
+                    }
+                    wanted = news;
+                    // Asked to look again: a round trip shows that the link is as good as it says.
+                    if let Err(CallError::Lost(end)) = connection.call("health", json!({}), LOOK_DEADLINE).await {
+                        return Ok(Some(end));
+                    }
+                    self.publish.send_modify(|link| link.answers = wanted.clone());
+                    (self.changed)();
+                }
+            }
+        }
+    }
+
+    fn say(&self, wanted: &Wanted, state: State) {
+        let link = Link {
+            answers: wanted.clone(),
+            state,
+        };
+        let news = self.publish.send_if_modified(|now| {
+            let news = *now != link;
+            if news {
+                *now = link;
+            }
+            news
+        });
+        if news {
+            (self.changed)();
+        }
+    }
+}
+
+/// Completes the hello by what only a look shows: a 2026.2.9 calls itself `dev`, and then the version that last
+/// wrote its configuration counts.
+async fn look_around(connection: &Connection, hello: Hello) -> Result<Facts, Trouble> {
+    let Hello {
+        version: reported,
+        protocol,
+        boot_id,
+        methods,
+        scopes: _,
+        tick: _,
+    } = hello;
+    let mut known = Version::parse(&reported);
+    if known.is_none() {
+        match connection.call("config.get", json!({}), LOOK_DEADLINE).await {
+            Ok(answer) => {
+                known = answer
+                    .pointer("/config/meta/lastTouchedVersion")
+                    .and_then(Value::as_str)
+                    .and_then(|text| Version::parse(&frame::tame(text)));
+            }
+            Err(CallError::Lost(Ended { code, reason })) => return Err(Trouble::Lost { code, reason }),
+            Err(CallError::Refused(_) | CallError::TimedOut) => {}
+        }
+    }
+    let contract = Contract::discover(protocol, &methods);
+    Ok(Facts {
+        version: ServerVersion { reported, known },
+        protocol,
+        contract,
+        boot_id,
+    })
+}
+
+/// Full jitter: any moment up to a ceiling that doubles. Many gateways lost at once do not come back at once.
+struct BackOff {
+    rng: SmallRng,
+    failures: u32,
+}
+
+const FIRST_CEILING: Duration = Duration::from_millis(500);
+const LAST_CEILING: Duration = Duration::from_secs(30);
+const SHORTEST: Duration = Duration::from_millis(100);
+
+impl BackOff {
+    fn next(&mut self) -> Duration {
+        let ceiling = FIRST_CEILING
+            .saturating_mul(2u32.saturating_pow(self.failures))
+            .min(LAST_CEILING);
+        self.failures = self.failures.saturating_add(1);
+        self.rng.random_range(SHORTEST..=ceiling)
+    }
+
+    /// About this long: up to a fifth more.
+    fn spread(&mut self, pause: Duration) -> Duration {
+        pause + self.rng.random_range(Duration::ZERO..=pause / 5)
+    }
+}
+
+/// Whether this target presents a device: for the owner's words about pairing.
+impl Target {
+    pub fn device_id(&self) -> Option<&str> {
+        match &self.credentials.identity {
+            Identity::Device(key) => Some(key.id()),
+            Identity::TokenOnly | Identity::ControlUi => None,
+        }
+    }
+}

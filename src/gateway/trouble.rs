@@ -1,0 +1,292 @@
+//! Why there is no usable connection. Each variant is one fact about the world that a person mends in one way;
+//! the gateway's many error codes and texts are mapped to these in one place, [`Trouble::of_refusal`].
+
+use std::time::Duration;
+
+use super::frame::Refusal;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    // Nobody there.
+    HostNotFound,
+    ConnectionRefused,
+    HostUnreachable {
+        detail: String,
+    },
+    ConnectTimedOut,
+    Tls(TlsTrouble),
+
+    // Somebody there, but not a gateway that talks to us.
+    /// The HTTP status that answered the WebSocket upgrade.
+    UpgradeRefused {
+        status: u16,
+    },
+    NotAGateway {
+        saw: &'static str,
+    },
+
+    // A gateway, but not now.
+    Starting {
+        retry_after: Duration,
+    },
+    Silent,
+    Lost {
+        code: Option<u16>,
+        reason: String,
+    },
+
+    // A gateway that does not let us in.
+    TokenMissing,
+    TokenRefused,
+    LockedOut {
+        retry_after: Duration,
+    },
+    /// Not tried: other tokens were refused here so often that one more could lock the address out.
+    HeldBack,
+    /// The token alone has no scopes here: the gateway wants a device identity.
+    DeviceNeeded,
+    PairingRequired(PairingRequest),
+    DeviceRefused {
+        code: String,
+    },
+    /// Control-UI mode, and the gateway's configuration does not switch device pairing off.
+    ControlUiNotAllowed,
+    /// Control-UI mode, and the gateway is of 2026.8.1 or newer, where it no longer exists.
+    ControlUiRetired,
+    ScopesMissing {
+        granted: Vec<String>,
+    },
+    ProtocolMismatch {
+        expected: Option<u64>,
+    },
+    /// A refusal we have no word for: the gateway's own.
+    Refused {
+        code: String,
+        message: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairingRequest {
+    pub device_id: String,
+    /// What `openclaw devices approve` takes.
+    pub request_id: Option<String>,
+    /// The gateway's reason: `not-paired`, `scope-upgrade`, `metadata-upgrade`, ...
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsTrouble {
+    UnknownAuthority,
+    WrongName,
+    Expired,
+    NotYetValid,
+    /// The peer does not speak TLS at all.
+    NotTls,
+    Other(String),
+}
+
+/// When a session tries again by itself. A changed target or a request to try now always comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// Soon, then less and less often.
+    BackOff,
+    /// After about this long, every time.
+    After(Duration),
+    /// When the lock-out guard allows: refused credentials cost tries.
+    WhenGuardAllows,
+}
+
+/// A person has to do something first, and may have: look once a minute.
+const PERSON: Duration = Duration::from_secs(60);
+
+/// An approval is waited for with attention; asking again neither costs a try nor makes a second request.
+const APPROVAL: Duration = Duration::from_secs(5);
+
+impl Trouble {
+    pub fn again(&self) -> Again {
+        match self {
+            Self::HostNotFound
+            | Self::ConnectionRefused
+            | Self::HostUnreachable { .. }
+            | Self::ConnectTimedOut
+            | Self::Tls(_)
+            | Self::UpgradeRefused { .. }
+            | Self::NotAGateway { .. }
+            | Self::Silent
+            | Self::Lost { .. }
+            | Self::Refused { .. } => Again::BackOff,
+            // A start takes 2 to 39 s; the gateway asks for 0.5 s between tries.
+            Self::Starting { retry_after } => Again::After((*retry_after).clamp(SOON, PERSON)),
+            Self::TokenMissing | Self::TokenRefused | Self::LockedOut { .. } | Self::HeldBack => {
+                Again::WhenGuardAllows
+            }
+            Self::PairingRequired(_) => Again::After(APPROVAL),
+            Self::DeviceNeeded
+            | Self::DeviceRefused { .. }
+            | Self::ControlUiNotAllowed
+            | Self::ControlUiRetired
+            | Self::ScopesMissing { .. }
+            | Self::ProtocolMismatch { .. } => Again::After(PERSON),
+        }
+    }
+
+    /// The one table from the gateway's words to ours. `details.code` decides where there is one; 2026.2.9 sends
+    /// none, there the text is all there is.
+    pub fn of_refusal(refusal: &Refusal, device_id: Option<&str>) -> Self {
+        let detail = refusal.detail_code.as_deref().unwrap_or_default();
+        let message = refusal.message.as_str();
+        match (refusal.code.as_str(), detail) {
+            ("UNAVAILABLE", _) if message.contains("starting") => Self::Starting {
+                retry_after: refusal.retry_after.unwrap_or(SOON),
+            },
+            (_, "AUTH_RATE_LIMITED") => Self::LockedOut {
+                retry_after: refusal.retry_after.unwrap_or(LOCK_OUT),
+            },
+            (_, "AUTH_TOKEN_MISSING" | "AUTH_REQUIRED" | "AUTH_PASSWORD_MISSING") => Self::TokenMissing,
+            (
+                _,
+                "AUTH_TOKEN_MISMATCH"
+                | "AUTH_UNAUTHORIZED"
+                | "AUTH_TOKEN_NOT_CONFIGURED"
+                | "AUTH_PASSWORD_MISMATCH"
+                | "AUTH_DEVICE_TOKEN_MISMATCH",
+            ) => Self::TokenRefused,
+            (_, "CONTROL_UI_DEVICE_IDENTITY_REQUIRED") => Self::ControlUiNotAllowed,
+            (_, "DEVICE_IDENTITY_REQUIRED") => Self::DeviceNeeded,
+            (_, "PROTOCOL_MISMATCH") => Self::mismatch(refusal),
+            (_, code) if code.starts_with("DEVICE_AUTH_") => Self::DeviceRefused {
+                code: code.to_owned(),
+            },
+            ("NOT_PAIRED", _) => match device_id {
+                Some(device_id) => Self::PairingRequired(PairingRequest {
+                    device_id: device_id.to_owned(),
+                    request_id: text_of(refusal, "requestId"),
+                    reason: text_of(refusal, "reason").unwrap_or_else(|| "not-paired".to_owned()),
+                }),
+                None => Self::DeviceNeeded,
+            },
+            _ if message.contains("token missing") || message.contains("password missing") => {
+                Self::TokenMissing
+            }
+            _ if message.contains("unauthorized") || message.contains("token mismatch") => Self::TokenRefused,
+            _ if message.contains("too many failed") => Self::LockedOut {
+                retry_after: LOCK_OUT,
+            },
+            _ if message.starts_with("control ui requires") => Self::ControlUiNotAllowed,
+            _ if message.contains("protocol mismatch") => Self::mismatch(refusal),
+            _ => Self::Refused {
+                code: refusal.code.clone(),
+                message: refusal.message.clone(),
+            },
+        }
+    }
+
+    fn mismatch(refusal: &Refusal) -> Self {
+        Self::ProtocolMismatch {
+            expected: refusal
+                .details
+                .get("expectedProtocol")
+                .and_then(serde_json::Value::as_u64),
+        }
+    }
+}
+
+const SOON: Duration = Duration::from_millis(500);
+
+/// How long ten refused tokens lock an address out, unless the gateway says otherwise.
+const LOCK_OUT: Duration = Duration::from_secs(300);
+
+fn text_of(refusal: &Refusal, key: &str) -> Option<String> {
+    refusal.details.get(key)?.as_str().map(super::frame::tame)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::gateway::frame::Incoming;
+
+    fn refused(error: &serde_json::Value) -> Trouble {
+        let frame = json!({ "type": "res", "id": "1", "ok": false, "error": error }).to_string();
+        let Some(Incoming::Answer {
+            result: Err(refusal), ..
+        }) = Incoming::parse(&frame)
+        else {
+            panic!()
+        };
+        Trouble::of_refusal(&refusal, Some("d1"))
+    }
+
+    #[test]
+    fn recorded_refusals_are_understood() {
+        assert_eq!(
+            refused(
+                &json!({"code": "INVALID_REQUEST", "message": "unauthorized: gateway token mismatch (…)",
+                "details": {"code": "AUTH_TOKEN_MISMATCH", "canRetryWithDeviceToken": false}})
+            ),
+            Trouble::TokenRefused
+        );
+        assert_eq!(
+            refused(
+                &json!({"code": "INVALID_REQUEST", "message": "unauthorized: gateway token mismatch (x)"})
+            ),
+            Trouble::TokenRefused,
+            "2026.2.9 sends no details"
+        );
+        assert_eq!(
+            refused(
+                &json!({"code": "INVALID_REQUEST", "message": "unauthorized: too many failed attempts",
+                "retryAfterMs": 299_995, "details": {"code": "AUTH_RATE_LIMITED"}})
+            ),
+            Trouble::LockedOut {
+                retry_after: Duration::from_millis(299_995)
+            }
+        );
+        assert_eq!(
+            refused(
+                &json!({"code": "UNAVAILABLE", "message": "gateway starting; retry shortly",
+                "retryAfterMs": 500, "details": {"reason": "startup-sidecars"}})
+            ),
+            Trouble::Starting {
+                retry_after: Duration::from_millis(500)
+            }
+        );
+        assert_eq!(
+            refused(
+                &json!({"code": "NOT_PAIRED", "message": "pairing required: device is not approved yet",
+                "details": {"code": "PAIRING_REQUIRED", "reason": "not-paired", "requestId": "b07620c0"}})
+            ),
+            Trouble::PairingRequired(PairingRequest {
+                device_id: "d1".into(),
+                request_id: Some("b07620c0".into()),
+                reason: "not-paired".into()
+            })
+        );
+        assert_eq!(
+            refused(&json!({"code": "INVALID_REQUEST", "message": "protocol mismatch",
+                "details": {"code": "PROTOCOL_MISMATCH", "expectedProtocol": 5}})),
+            Trouble::ProtocolMismatch { expected: Some(5) }
+        );
+        assert_eq!(
+            refused(
+                &json!({"code": "INVALID_REQUEST", "message": "x", "details": {"code": "DEVICE_AUTH_NONCE_MISMATCH"}})
+            ),
+            Trouble::DeviceRefused {
+                code: "DEVICE_AUTH_NONCE_MISMATCH".into()
+            }
+        );
+    }
+
+    #[test]
+    fn nothing_that_costs_a_try_is_repeated_by_the_clock_alone() {
+        for trouble in [
+            Trouble::TokenMissing,
+            Trouble::TokenRefused,
+            Trouble::LockedOut { retry_after: SOON },
+        ] {
+            assert_eq!(trouble.again(), Again::WhenGuardAllows, "{trouble:?}");
+        }
+    }
+}
