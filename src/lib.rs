@@ -1,4 +1,16 @@
-//! A resource says what is wanted. `desired` works it out; `observed` reads what is there; `plan` is the
-//! difference; `execute` makes it so; `status` says what came of it.
+//! A resource says what is wanted. [`desired`] works it out; [`observed`] reads what is there; [`plan`] is the
+//! difference; [`execute`] makes it so; [`status`] says what came of it.
 
+pub mod cluster;
+pub mod command;
+pub mod controller;
+pub mod desired;
+pub mod execute;
+pub mod fact;
 pub mod gateway;
+pub mod http;
+pub mod observed;
+pub mod plan;
+pub mod resource;
+pub mod status;
+pub mod telemetry;
