@@ -26,6 +26,9 @@ use super::settings::{
     derive = "Default",
     derive = "PartialEq",
     doc = "An existing OpenClaw gateway, in which Quartermaster keeps agents.",
+    validation = Rule::new("self.metadata.name.size() <= 58").message(
+        "a Gateway's metadata.name may have at most 58 characters, since its main agent is named <name>-main: choose a shorter one"
+    ),
     printcolumn(
         name = "Url",
         type_ = "string",
@@ -78,7 +81,7 @@ pub struct GatewaySpec {
     pub display_name: Option<String>,
     /// The folder on the gateway's host in which agents get their workspaces, such as ~/.openclaw: an agent's workspace
     /// is <workspaceRoot>/workspace-<agent id>.
-    #[schemars(schema_with = "format::folder")]
+    #[schemars(schema_with = "format::workspace_root")]
     pub workspace_root: String,
     /// The Secret with the gateway's shared token. Unset: a gateway that asks for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
