@@ -14,7 +14,7 @@ use super::settings::{
 pub use super::agent_status::*;
 
 /// Who the agent is, where it belongs and how it works.
-#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "quartermaster.dev",
     version = "v1alpha1",
@@ -171,6 +171,33 @@ pub struct AgentSpec {
     /// With deletionPolicy Delete: true also deletes the agent's workspace, unless another agent uses it too.
     #[serde(default = "yes")]
     pub delete_workspace: bool,
+}
+
+impl Default for AgentSpec {
+    fn default() -> Self {
+        Self {
+            role: Role::default(),
+            board_ref: None,
+            gateway_ref: None,
+            display_name: None,
+            lifecycle: Lifecycle::default(),
+            identity: None,
+            soul: None,
+            identity_template: None,
+            files: Vec::new(),
+            heartbeat: Heartbeat::default(),
+            bindings: Vec::new(),
+            model: None,
+            config: EntryConfig::default(),
+            agent_id: None,
+            workspace: None,
+            token: TokenSettings::default(),
+            drift: None,
+            suspend: false,
+            deletion_policy: None,
+            delete_workspace: yes(),
+        }
+    }
 }
 
 #[derive(

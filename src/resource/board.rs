@@ -11,7 +11,7 @@ use super::format;
 use super::reference::ObjectRef;
 
 /// What a group of agents works on. Changing it rewrites exactly the files of its agents that show the change.
-#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "quartermaster.dev",
     version = "v1alpha1",
@@ -106,6 +106,25 @@ pub struct BoardSpec {
     /// true holds the board's agents still: they are observed and reported, nothing is written.
     #[serde(default)]
     pub suspend: bool,
+}
+
+impl Default for BoardSpec {
+    fn default() -> Self {
+        Self {
+            gateway_ref: ObjectRef::default(),
+            display_name: None,
+            description: None,
+            type_: goal(),
+            objective: None,
+            success_metrics: BTreeMap::new(),
+            target_date: None,
+            goal_confirmed: false,
+            rules: BoardRules::default(),
+            group: None,
+            max_agents: one(),
+            suspend: false,
+        }
+    }
 }
 
 /// Rules for the board's agents. Template variables board_rule_<name>.

@@ -12,7 +12,7 @@ use super::reference::ObjectRef;
 
 #[expect(clippy::duplicated_attributes, reason = "two columns may both be strings")]
 /// Which agents to bring up to date, and what to do beyond that. None of it can change: a new errand is a new object.
-#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "quartermaster.dev",
     version = "v1alpha1",
@@ -112,6 +112,24 @@ pub struct TemplateSyncSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 31_536_000))]
     pub ttl_seconds_after_finished: Option<i32>,
+}
+
+impl Default for TemplateSyncSpec {
+    fn default() -> Self {
+        Self {
+            gateway_ref: ObjectRef::default(),
+            board_ref: None,
+            include_main: yes(),
+            lead_only: false,
+            reset_sessions: false,
+            rotate_tokens: false,
+            force_bootstrap: false,
+            overwrite: false,
+            dry_run: false,
+            active_deadline_seconds: ten_minutes(),
+            ttl_seconds_after_finished: None,
+        }
+    }
 }
 
 /// How far it is, and what it came to.
