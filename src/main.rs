@@ -1,8 +1,19 @@
+use std::path::Path;
 use std::process::ExitCode;
 
+use quartermaster::command::crds;
+
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        Some("crds") if quartermaster::command::crds::print().is_ok() => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["crds"] => crds::print(),
+        ["crds", "--write", folder] => crds::write(Path::new(folder)),
+        _ => return ExitCode::from(2),
+    };
+    if done.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }

@@ -33,6 +33,11 @@ pub const WOKEN: &str = "Woken";
 /// Agent: it has reported since it was woken.
 pub const CHECKED_IN: &str = "CheckedIn";
 
+/// TemplateSync, as with a Job: every selected agent was done.
+pub const COMPLETE: &str = "Complete";
+/// TemplateSync, as with a Job: it ended and some agents were not done.
+pub const FAILED: &str = "Failed";
+
 /// The list as a map keyed by `type`: several writers may then apply conditions without erasing each other's.
 /// The limits are those of Kubernetes' own `metav1.Condition`.
 pub(super) fn list(_: &mut SchemaGenerator) -> Schema {

@@ -88,7 +88,7 @@ fn adopt(field: &mut Map<String, Value>, of_type: Map<String, Value>) {
     }
 }
 
-/// Takes out what only Rust means (`format: uint32`, titles), and reduces a parent's default to `{}`.
+/// Takes out what only Rust means (line breaks, titles, `format: uint32`), and reduces a parent's default to `{}`.
 #[derive(Clone)]
 struct Plain;
 
@@ -98,6 +98,10 @@ impl Transform for Plain {
         let Some(object) = schema.as_object_mut() else {
             return;
         };
+        // A comment's line breaks are ours; whoever shows the text breaks its lines anew.
+        if let Some(Value::String(description)) = object.get_mut("description") {
+            *description = description.replace('\n', " ");
+        }
         object.remove("title");
         object.remove("nullable");
         if object
@@ -113,5 +117,137 @@ impl Transform for Plain {
         if object.get("default").is_some_and(Value::is_null) {
             object.remove("default");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::resource::{
+        Agent, AgentSpec, Board, BoardSpec, Gateway, GatewaySpec, TemplateSync, TemplateSyncSpec, definitions,
+    };
+
+    fn schema_of(definition: &CustomResourceDefinition) -> Value {
+        let schema = definition.spec.versions[0].schema.as_ref().unwrap();
+        serde_json::to_value(schema.open_api_v3_schema.as_ref().unwrap()).unwrap()
+    }
+
+    /// Calls `see` with every schema below this one, and where it is.
+    fn walk(path: &str, schema: &Value, see: &mut impl FnMut(&str, &Value)) {
+        see(path, schema);
+        for (name, child) in schema["properties"].as_object().into_iter().flatten() {
+            walk(&format!("{path}.{name}"), child, see);
+        }
+        if schema["items"].is_object() {
+            walk(&format!("{path}[]"), &schema["items"], see);
+        }
+        if schema["additionalProperties"].is_object() {
+            walk(&format!("{path}{{}}"), &schema["additionalProperties"], see);
+        }
+    }
+
+    #[test]
+    fn everything_is_bounded_and_explained() {
+        let mut faults = Vec::new();
+        for definition in definitions() {
+            let schema = schema_of(&definition);
+            for part in ["spec", "status"] {
+                let path = format!("{}.{part}", definition.spec.names.kind);
+                walk(&path, &schema["properties"][part], &mut |path, schema| {
+                    let has = |key: &str| !schema[key].is_null();
+                    let bounded = match schema["type"].as_str() {
+                        Some("string") => has("maxLength") || has("enum") || has("format"),
+                        Some("array") => has("maxItems"),
+                        Some("integer") => has("minimum"),
+                        Some("object") if has("additionalProperties") => has("maxProperties"),
+                        _ => true,
+                    };
+                    if !bounded {
+                        faults.push(format!("{path} has no bound"));
+                    }
+                    if !path.ends_with(['}', ']']) && !has("description") {
+                        faults.push(format!("{path} has no description"));
+                    }
+                    if has("nullable") || has("anyOf") || has("oneOf") {
+                        faults.push(format!("{path} is not plain: {schema}"));
+                    }
+                });
+            }
+        }
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+
+    /// What the API server does with a new object.
+    fn fill_defaults(schema: &Value, value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+                    if let Some(default) = schema.get("default") {
+                        fields.entry(name.clone()).or_insert_with(|| default.clone());
+                    }
+                    if let Some(field) = fields.get_mut(name) {
+                        fill_defaults(schema, field);
+                    }
+                }
+            }
+            Value::Array(items) => items
+                .iter_mut()
+                .for_each(|item| fill_defaults(&schema["items"], item)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    /// Rust's defaults and the API server's are the same: an object means the same before and after it was stored.
+    fn agrees<Kind>(spec: &Value)
+    where
+        Kind: CustomResourceExt
+            + JsonSchema
+            + serde::de::DeserializeOwned
+            + serde::Serialize
+            + PartialEq
+            + std::fmt::Debug,
+    {
+        let sent = json!({"metadata": {"name": "x"}, "spec": spec});
+        let mut stored = sent.clone();
+        fill_defaults(&schema_of(&of::<Kind>()), &mut stored);
+        assert_ne!(sent, stored, "the sample lets no default speak");
+        let ours: Kind = serde_json::from_value(sent).unwrap();
+        let theirs: Kind = serde_json::from_value(stored.clone()).unwrap();
+        assert_eq!(ours, theirs);
+        assert_eq!(
+            serde_json::to_value(&ours).unwrap()["spec"],
+            stored["spec"],
+            "what we would write and what is stored"
+        );
+    }
+
+    #[test]
+    fn a_spec_made_in_rust_has_the_defaults_of_one_that_was_read() {
+        fn same<Spec: Default + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(least: Value) {
+            assert_eq!(Spec::default(), serde_json::from_value(least).unwrap());
+        }
+        same::<GatewaySpec>(json!({"url": "", "workspaceRoot": ""}));
+        same::<BoardSpec>(json!({"gatewayRef": {"name": ""}}));
+        same::<AgentSpec>(json!({}));
+        same::<TemplateSyncSpec>(json!({"gatewayRef": {"name": ""}}));
+    }
+
+    #[test]
+    fn defaults_in_rust_and_in_the_schema_agree() {
+        agrees::<Gateway>(&json!({
+            "url": "ws://x", "workspaceRoot": "~", "tokenSecretRef": {"name": "x"}, "caBundleRef": {"name": "x"},
+        }));
+        agrees::<Gateway>(
+            json!({"url": "ws://x", "workspaceRoot": "~", "mainAgent": {"heartbeat": {"every": "1h"}}}),
+        );
+        agrees::<Board>(&json!({"gatewayRef": {"name": "x"}}));
+        agrees::<Board>(&json!({"gatewayRef": {"name": "x"}, "rules": {"onlyLeadCanChangeStatus": true}}));
+        agrees::<Agent>(&json!({"boardRef": {"name": "x"}}));
+        agrees::<Agent>(
+            json!({"boardRef": {"name": "x"}, "heartbeat": {"enabled": false}, "token": {"rotation": "x"}}),
+        );
+        agrees::<TemplateSync>(&json!({"gatewayRef": {"name": "x"}}));
     }
 }

@@ -4,6 +4,7 @@
 //! and refuses the whole definition.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
 
 /// A name of a Kubernetes object.
 pub(super) fn object_name(_: &mut SchemaGenerator) -> Schema {
@@ -28,21 +29,14 @@ pub(super) fn data_key(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A length of time of at least ten seconds.
+/// A length of time of at least ten seconds: shorter ones only keep a gateway busy.
 pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string", "maxLength": 16,
-        "x-kubernetes-validations": [
-            {
-                "rule": "self.matches('^[1-9][0-9]{0,5}(s|m|h)$')",
-                "message": "must be a whole number with a unit: s, m or h, such as 90s, 10m or 720h",
-            },
-            {
-                // A malformed duration is the other rule's to refuse: duration() would fail on it.
-                "rule": "!self.matches('^[1-9][0-9]{0,5}(s|m|h)$') || duration(self) >= duration('10s')",
-                "message": "must be at least 10s: shorter ones only keep the gateway busy",
-            },
-        ],
+        "x-kubernetes-validations": [{
+            "rule": "self.matches('^([1-9][0-9]{1,5}s|[1-9][0-9]{0,5}[mh])$')",
+            "message": "must be a whole number with a unit, s, m or h, and at least 10s: such as 90s, 10m or 720h",
+        }],
     })
 }
 
@@ -87,27 +81,46 @@ pub(super) fn gateway_version(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A folder on the gateway's host. A path below /proc wedges a gateway for ever, and `..` could lead there.
-pub(super) fn folder(_: &mut SchemaGenerator) -> Schema {
+/// The folder that holds the workspaces.
+pub(super) fn workspace_root(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string", "minLength": 1, "maxLength": 512,
-        "x-kubernetes-validations": [
-            {
-                "rule": r"self.matches('^(~|~?(/[^/\\x00-\\x1f\\x7f]+)+)$')",
-                "message": "must be a folder on the gateway's host that begins with '/' or '~/', without '//' and \
-                            without a '/' at its end, such as ~/.openclaw",
-            },
-            {
-                "rule": r"!self.matches('(^|/)\\.\\.?(/|$)')",
-                "message": "must not contain '.' or '..' as a part: write the folder's full path",
-            },
-            {
-                "rule": "!self.matches('^/(proc|sys|dev)(/|$)')",
-                "message": "must not be in /proc, /sys or /dev: a gateway hangs for ever when it writes there; \
-                            choose a folder on a disk",
-            },
-        ],
+        "x-kubernetes-validations": folder_rules(),
     })
+}
+
+/// One agent's folder. Deleting an agent deletes its workspace: a whole home folder should not be one.
+pub(super) fn workspace(_: &mut SchemaGenerator) -> Schema {
+    let mut rules = folder_rules();
+    rules.push(json!({
+        "rule": "self != '~'",
+        "message": "must not be the home folder itself, which would be deleted with the agent: name a folder in it, such \
+                    as ~/agents/triage",
+    }));
+    json_schema!({
+        "type": "string", "minLength": 1, "maxLength": 512,
+        "x-kubernetes-validations": rules,
+    })
+}
+
+/// A folder on the gateway's host. A path below /proc wedges a gateway for ever, and `..` could lead there.
+fn folder_rules() -> Vec<Value> {
+    vec![
+        json!({
+            "rule": r"self.matches('^(~|~?(/[^/\\x00-\\x1f\\x7f]+)+)$')",
+            "message": "must be a folder on the gateway's host that begins with '/' or '~/', without '//' and without a \
+                        '/' at its end, such as ~/.openclaw",
+        }),
+        json!({
+            "rule": r"!self.matches('(^|/)\\.\\.?(/|$)')",
+            "message": "must not contain '.' or '..' as a part: write the folder's full path",
+        }),
+        json!({
+            "rule": "!self.matches('^/(proc|sys|dev)(/|$)')",
+            "message": "must not be in /proc, /sys or /dev: a gateway hangs for ever when it writes there; choose a \
+                        folder on a disk",
+        }),
+    ]
 }
 
 /// An agent's id in a gateway, as the gateway itself would write it.

@@ -13,7 +13,7 @@ use super::settings::{
 };
 
 /// What you know about the gateway: where it is, how to get in, and what its agents have in common.
-#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "quartermaster.dev",
     version = "v1alpha1",
@@ -26,6 +26,9 @@ use super::settings::{
     derive = "Default",
     derive = "PartialEq",
     doc = "An existing OpenClaw gateway, in which Quartermaster keeps agents.",
+    validation = Rule::new("self.metadata.name.size() <= 58").message(
+        "a Gateway's metadata.name may have at most 58 characters, since its main agent is named <name>-main: choose a shorter one"
+    ),
     printcolumn(
         name = "Url",
         type_ = "string",
@@ -78,7 +81,7 @@ pub struct GatewaySpec {
     pub display_name: Option<String>,
     /// The folder on the gateway's host in which agents get their workspaces, such as ~/.openclaw: an agent's workspace
     /// is <workspaceRoot>/workspace-<agent id>.
-    #[schemars(schema_with = "format::folder")]
+    #[schemars(schema_with = "format::workspace_root")]
     pub workspace_root: String,
     /// The Secret with the gateway's shared token. Unset: a gateway that asks for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,6 +133,29 @@ pub struct GatewaySpec {
     /// main agent stays as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
+}
+
+impl Default for GatewaySpec {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            display_name: None,
+            workspace_root: String::new(),
+            token_secret_ref: None,
+            allow_insecure_tls: false,
+            ca_bundle_ref: None,
+            disable_device_pairing: false,
+            minimum_version: oldest_version(),
+            base_url: None,
+            owner: None,
+            templates: Vec::new(),
+            main_agent: MainAgent::default(),
+            drift: Drift::default(),
+            resync_interval: one_minute(),
+            suspend: false,
+            deletion_policy: None,
+        }
+    }
 }
 
 /// The person whom the agents work for.

@@ -8,6 +8,9 @@
     reason = "KubeSchema repeats each struct, `pub` and all, inside a function"
 )]
 
+pub mod agent;
+mod agent_status;
+pub mod board;
 pub mod condition;
 mod definition;
 mod format;
@@ -15,11 +18,16 @@ pub mod gateway;
 pub mod names;
 pub mod reference;
 pub mod settings;
+pub mod template_sync;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
+pub use agent::{Agent, AgentSpec, AgentStatus};
+pub use board::{Board, BoardSpec, BoardStatus};
 pub use condition::Condition;
 pub use gateway::{Gateway, GatewaySpec, GatewayStatus};
+pub use template_sync::{TemplateSync, TemplateSyncSpec, TemplateSyncStatus};
+
 /// A moment in a status, to the second: that is what the API server keeps, so compare what was read, not what was set.
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -27,5 +35,10 @@ pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 ///
 /// This, and not a kind's own `crd()`, is what a cluster gets: see `definition`.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![definition::of::<Gateway>()]
+    vec![
+        definition::of::<Gateway>(),
+        definition::of::<Board>(),
+        definition::of::<Agent>(),
+        definition::of::<TemplateSync>(),
+    ]
 }
