@@ -1,19 +1,10 @@
-use std::path::Path;
+//! Parse, choose a command, exit code.
+
 use std::process::ExitCode;
 
-use quartermaster::command::crds;
+use clap::Parser;
+use quartermaster::command::Cli;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match arguments.as_slice() {
-        ["crds"] => crds::print(),
-        ["crds", "--write", folder] => crds::write(Path::new(folder)),
-        _ => return ExitCode::from(2),
-    };
-    if done.is_ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    Cli::parse().execute()
 }

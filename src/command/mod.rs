@@ -1,3 +1,51 @@
-//! One file for each subcommand. What the program prints lives here and nowhere else.
+//! The command line: one file for each subcommand. What the program prints lives here and nowhere else.
 
 pub mod crds;
+pub mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Provisions AI agents inside OpenClaw gateways, declaratively.
+///
+/// Exit codes: 0 done, 1 it failed (standard error says why), 2 the command line is wrong.
+#[derive(Debug, Parser)]
+#[command(name = "quartermaster", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the controller against a cluster.
+    Run(run::Run),
+    /// Print the CustomResourceDefinitions, for `kubectl apply -f -`.
+    Crds {
+        /// Write them as files into this folder instead.
+        #[arg(long, value_name = "FOLDER")]
+        write: Option<PathBuf>,
+    },
+}
+
+impl Cli {
+    pub fn execute(self) -> ExitCode {
+        let result = match self.command {
+            Command::Run(run) => run.execute(),
+            Command::Crds { write: None } => crds::print(),
+            Command::Crds { write: Some(folder) } => crds::write(&folder),
+        };
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                #[expect(clippy::print_stderr, reason = "the one place where a failed command says why")]
+                {
+                    eprintln!("quartermaster: {error:#}");
+                }
+                ExitCode::FAILURE
+            }
+        }
+    }
+}

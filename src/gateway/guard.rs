@@ -55,6 +55,15 @@ impl Guard {
         self.with(address, |record| record.leave(credentials, asked, now))
     }
 
+    /// Takes over what an earlier process learned: these credentials were refused this long ago.
+    pub fn recall(&self, address: &Address, credentials: Fingerprint, ago: Duration, now: Instant) {
+        // A clock that cannot go back that far says that it is long past.
+        let Some(at) = now.checked_sub(ago) else { return };
+        self.with(address, |record| {
+            record.refused.entry(credentials).or_insert(at);
+        });
+    }
+
     pub fn refused(&self, address: &Address, credentials: Fingerprint, now: Instant) {
         self.with(address, |record| record.refuse(credentials, now));
     }

@@ -290,8 +290,8 @@ pub struct GatewayStatus {
     /// How the gateway knows us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<Device>,
-    /// The credential that the gateway refused last, so that a restart of ours does not try it again at once: ten refused
-    /// tries lock an address out.
+    /// The credential that the gateway refused, so that a restart of ours does not try it again at once: ten refused tries
+    /// lock an address out for five minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_credential: Option<RefusedCredential>,
     /// Agents that are not ours and had no heartbeat settings: they were given the gateway's default as their own, since
@@ -352,9 +352,9 @@ pub struct PairingRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RefusedCredential {
-    /// A hash over url and token, which reveals neither.
-    #[schemars(length(max = 128))]
-    pub fingerprint: String,
+    /// The url, and which writing of the Secret. Nothing of the token itself: of a weak one even a hash says too much.
+    #[schemars(length(max = 1024))]
+    pub credential: String,
     /// When the gateway refused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "format::moment")]

@@ -1,0 +1,50 @@
+//! Secrets and ConfigMaps, read when they are used: their data is in memory for one pass and no longer.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Api;
+
+use super::{Cluster, Error, within};
+use crate::desired::gateway::Document;
+use crate::fact::Fact;
+
+impl Cluster {
+    pub async fn secret(&self, namespace: &str, name: &str) -> Fact<Document> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let found = within(api.get_opt(name)).await;
+        fact("Secret", namespace, name, found).map(|Secret { metadata, data, .. }| Document {
+            version: version(&metadata),
+            data: data.unwrap_or_default(),
+        })
+    }
+
+    pub async fn config_map(&self, namespace: &str, name: &str) -> Fact<Document> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+        let found = within(api.get_opt(name)).await;
+        fact("ConfigMap", namespace, name, found).map(|ConfigMap { metadata, data, binary_data, .. }| {
+            let text = data.unwrap_or_default().into_iter().map(|(key, text)| (key, ByteString(text.into_bytes())));
+            let data: BTreeMap<_, _> = text.chain(binary_data.unwrap_or_default()).collect();
+            Document { version: version(&metadata), data }
+        })
+    }
+}
+
+fn fact<T>(kind: &str, namespace: &str, name: &str, found: Result<Option<T>, Error>) -> Fact<T> {
+    match found {
+        Ok(Some(object)) => Fact::Known(object),
+        Ok(None) => Fact::Absent,
+        Err(error) => {
+            tracing::warn!(kind, namespace, name, %error, "cannot be read");
+            Fact::Unknown
+        }
+    }
+}
+
+/// Which writing of which object: another after any change, and after deletion and re-creation.
+fn version(metadata: &ObjectMeta) -> String {
+    let part = |part: &Option<String>| part.clone().unwrap_or_default();
+    format!("{}/{}", part(&metadata.uid), part(&metadata.resource_version))
+}

@@ -1,0 +1,115 @@
+//! Watches: each with its own back-off and its own place in the health report, so that one that fails neither stops
+//! nor hides the others.
+
+use futures::{Stream, StreamExt};
+use kube::core::NamespaceResourceScope;
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use super::{Cluster, Health};
+use crate::telemetry::Metrics;
+
+/// What part of the cluster is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    Everywhere,
+    Namespace(String),
+}
+
+/// What a watch says.
+#[derive(Debug, Clone)]
+pub enum Touch<K> {
+    One(K),
+    Gone(K),
+    /// The list was read anew: anything may have changed meanwhile.
+    All,
+}
+
+/// The API server ends a watch after this long and a dead connection is noticed 5 s later; kube's own 290 s would
+/// leave us blind for five minutes.
+const WATCH_SECONDS: u32 = 60;
+
+impl Scope {
+    pub(super) fn api<K>(&self, client: Client) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        match self {
+            Self::Everywhere => Api::all(client),
+            Self::Namespace(namespace) => Api::namespaced(client, namespace),
+        }
+    }
+
+    fn name(&self, kind: &str) -> String {
+        match self {
+            Self::Everywhere => kind.to_owned(),
+            Self::Namespace(namespace) => format!("{kind} in {namespace}"),
+        }
+    }
+}
+
+impl Cluster {
+    /// A kind kept in memory, and what changes in it.
+    pub fn reflect<K>(&self, scope: &Scope) -> (Store<K>, impl Stream<Item = Touch<K>> + Send + use<K>)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+        K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    {
+        let (store, writer) = reflector::store();
+        let events = watch(scope.api::<K>(self.client.clone()), watcher::Config::default().timeout(WATCH_SECONDS))
+            .default_backoff()
+            .modify(|object| object.managed_fields_mut().clear())
+            .reflect(writer);
+        (store, touches(events, scope.name(&K::kind(&())), self.health.clone(), self.metrics.clone()))
+    }
+
+    /// Only what changes: nothing is kept.
+    pub fn watch<K>(&self, scope: &Scope, kind: &str) -> impl Stream<Item = Touch<K>> + Send + use<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+        K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    {
+        let events = watch(scope.api::<K>(self.client.clone()), watcher::Config::default().timeout(WATCH_SECONDS))
+            .default_backoff();
+        touches(events, scope.name(kind), self.health.clone(), self.metrics.clone())
+    }
+}
+
+fn touches<K: Send>(
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+    name: String,
+    health: Health,
+    metrics: Metrics,
+) -> impl Stream<Item = Touch<K>> + Send {
+    health.watch(&name, Some("the first list has not come yet"));
+    metrics.watch(&name, false);
+    events.filter_map(move |event| {
+        let touch = match event {
+            Ok(event) => {
+                // Being fed again after an error, or for the first time once the list is complete.
+                let listing = matches!(event, Event::Init | Event::InitApply(_));
+                if !listing && health.watch(&name, None) {
+                    metrics.watch(&name, true);
+                }
+                match event {
+                    Event::Apply(object) | Event::InitApply(object) => Some(Touch::One(object)),
+                    Event::Delete(object) => Some(Touch::Gone(object)),
+                    Event::InitDone => Some(Touch::All),
+                    Event::Init => None,
+                }
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if health.watch(&name, Some(&error)) {
+                    tracing::warn!(watch = name, error, "a watch fails; trying again with back-off");
+                }
+                metrics.watch(&name, false);
+                None
+            }
+        };
+        std::future::ready(touch)
+    })
+}

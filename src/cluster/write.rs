@@ -1,0 +1,120 @@
+//! The few things that are written to the cluster: a status where it differs, a Secret that is missing, an Event.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::NamespaceResourceScope;
+use kube::core::object::HasStatus;
+use kube::runtime::events::{Event, EventType};
+use kube::{Api, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::{Cluster, Error, within};
+use crate::resource::gateway::Gateway;
+use crate::resource::names;
+use crate::resource::settings::DeletionPolicy;
+use crate::status::News;
+
+impl Cluster {
+    /// Writes the status if it is not already so.
+    pub async fn report<K>(&self, object: &K, status: &K::Status) -> Result<(), Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + HasStatus,
+        K: Clone + DeserializeOwned + std::fmt::Debug,
+        K::Status: Serialize + PartialEq,
+    {
+        if object.status() != Some(status) {
+            let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
+            let patch = json!({
+                "apiVersion": K::api_version(&()),
+                "kind": K::kind(&()),
+                // With the uid a status can never land on a successor of the same name.
+                "metadata": { "name": object.name_any(), "uid": object.uid() },
+                "status": status,
+            });
+            let params = PatchParams::apply(names::FIELD_MANAGER).force();
+            let written = within(api.patch_status(&object.name_any(), &params, &Patch::Apply(&patch))).await;
+            self.metrics.wrote(&K::kind(&()), "status");
+            match written {
+                Ok(_) => {}
+                // Deleted meanwhile, or replaced by another of its name: nobody to report to.
+                Err(error) if matches!(error.code(), Some(404 | 409)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.succeeded(object);
+        Ok(())
+    }
+
+    /// Creates a Secret with one key. One that exists already is left as it is: the next pass reads it.
+    pub async fn create_secret(&self, gateway: &Gateway, name: &str, key: &str, value: &[u8]) -> Result<(), Error> {
+        let namespace = gateway.namespace().unwrap_or_default();
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
+        let mut secret = Secret {
+            data: Some(BTreeMap::from([(key.to_owned(), ByteString(value.to_vec()))])),
+            type_: Some("Opaque".to_owned()),
+            ..Secret::default()
+        };
+        secret.metadata.name = Some(name.to_owned());
+        secret.metadata.namespace = Some(namespace);
+        secret.metadata.labels = Some(BTreeMap::from([
+            (names::MANAGED_BY_LABEL.to_owned(), names::FIELD_MANAGER.to_owned()),
+            (names::GATEWAY_LABEL.to_owned(), gateway.name_any()),
+        ]));
+        // Without an owner it outlives the Gateway, and one of the same name needs no new approval.
+        if gateway.spec.deletion_policy == Some(DeletionPolicy::Delete) {
+            let owner = gateway.owner_ref(&()).map(|owner| {
+                k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference {
+                    controller: None,
+                    block_owner_deletion: None,
+                    ..owner
+                }
+            });
+            secret.metadata.owner_references = owner.map(|owner| vec![owner]);
+        }
+        let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let created = within(api.create(&params, &secret)).await;
+        self.metrics.wrote("Secret", "create");
+        match created {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some(409) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Publishes what is new. An Event that cannot be written is told in the log and no more: the status has it too.
+    pub async fn tell<K>(&self, object: &K, news: Vec<News>)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        for News { warning, reason, note } in news {
+            let event = Event {
+                type_: if warning { EventType::Warning } else { EventType::Normal },
+                reason: reason.to_string(),
+                note: Some(short(&note)),
+                action: "Reconcile".to_owned(),
+                secondary: None,
+            };
+            tracing::info!(kind = %K::kind(&()), namespace = object.namespace(), name = object.name_any(), %reason, "{note}");
+            let published = within(self.recorder.publish(&event, &object.object_ref(&()))).await;
+            self.metrics.wrote("Event", "create");
+            if let Err(error) = published {
+                tracing::warn!(%error, "an Event could not be written");
+            }
+        }
+    }
+}
+
+/// The API server refuses a note of more than 1 kB.
+fn short(note: &str) -> String {
+    const LONGEST: usize = 1000;
+    if note.len() <= LONGEST {
+        return note.to_owned();
+    }
+    let end = note.floor_char_boundary(LONGEST - '…'.len_utf8());
+    format!("{}…", note.get(..end).unwrap_or_default())
+}

@@ -1,0 +1,84 @@
+//! The open gateway sessions, one for each Gateway object.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::fact::Fact;
+use crate::gateway::session::Surroundings;
+use crate::gateway::{Link, Session, Wanted};
+use crate::resource::Gateway;
+
+pub struct Sessions {
+    // Passes over different Gateways run at once; each holds the lock for a look-up.
+    open: Mutex<HashMap<ObjectRef<Gateway>, Session>>,
+    surroundings: Surroundings,
+    /// Where a session says that its link has changed.
+    changed: mpsc::UnboundedSender<ObjectRef<Gateway>>,
+}
+
+impl Sessions {
+    /// The receiver yields each Gateway whose link has changed.
+    pub fn new(surroundings: Surroundings) -> (Self, mpsc::UnboundedReceiver<ObjectRef<Gateway>>) {
+        let (changed, changes) = mpsc::unbounded_channel();
+        (Self { open: Mutex::default(), surroundings, changed }, changes)
+    }
+
+    pub fn link(&self, gateway: &Gateway) -> Fact<Link> {
+        self.with(|open| open.get(&ObjectRef::from_obj(gateway)).map_or(Fact::Absent, |session| Fact::Known(session.link())))
+    }
+
+    /// `refused_ago`: how long ago these credentials were refused to an earlier process.
+    pub fn want(&self, gateway: &Gateway, wanted: Wanted, refused_ago: Option<Duration>) {
+        let key = ObjectRef::from_obj(gateway);
+        self.with(|open| match open.get(&key) {
+            Some(session) => session.want(wanted),
+            None => {
+                if let Some(ago) = refused_ago {
+                    let target = &wanted.target;
+                    let fingerprint = target.credentials.fingerprint();
+                    self.surroundings.guard.recall(&target.address, fingerprint, ago, Instant::now());
+                }
+                let (changed, name) = (self.changed.clone(), key.clone());
+                let session = Session::start(wanted, self.surroundings.clone(), rand::random(), move || {
+                    // Nobody listens any more once the controllers have stopped.
+                    changed.send(name.clone()).ok();
+                });
+                open.insert(key, session);
+            }
+        });
+    }
+
+    pub fn close(&self, gateway: &Gateway) {
+        let key = ObjectRef::from_obj(gateway);
+        if let Some(session) = self.with(|open| open.remove(&key)) {
+            tokio::spawn(session.close());
+        }
+    }
+
+    /// Closes the sessions of Gateways that are gone, and names them.
+    pub fn retain(&self, still_there: impl Fn(&ObjectRef<Gateway>) -> bool) -> Vec<ObjectRef<Gateway>> {
+        let gone: Vec<_> =
+            self.with(|open| open.extract_if(|key, _| !still_there(key)).collect());
+        gone.into_iter()
+            .map(|(key, session)| {
+                tokio::spawn(session.close());
+                key
+            })
+            .collect()
+    }
+
+    pub async fn close_all(&self) {
+        let all: Vec<_> = self.with(|open| open.drain().collect());
+        join_all(all.into_iter().map(|(_, session)| session.close())).await;
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<ObjectRef<Gateway>, Session>) -> T) -> T {
+        act(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,3 @@
+//! What the process serves over HTTP.
+
+pub mod operations;

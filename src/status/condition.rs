@@ -1,0 +1,67 @@
+//! Conditions, built so that nothing changes where nothing happened: the time of a condition moves only with its
+//! status, and the list keeps its order.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+
+use super::reason::Reason;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truth {
+    True,
+    False,
+    Unknown,
+}
+
+/// One aspect as a pass found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub truth: Truth,
+    pub reason: Reason,
+    pub message: String,
+}
+
+impl Finding {
+    pub fn new(truth: Truth, reason: Reason, message: impl Into<String>) -> Self {
+        Self { truth, reason, message: message.into() }
+    }
+}
+
+/// Writes findings over the conditions that were there before.
+pub struct Book<'a> {
+    pub before: &'a [Condition],
+    pub generation: Option<i64>,
+    pub now: Timestamp,
+}
+
+impl Book<'_> {
+    pub fn write(&self, kind: &str, finding: &Finding) -> Condition {
+        let Finding { truth, reason, message } = finding;
+        let status = match truth {
+            Truth::True => "True",
+            Truth::False => "False",
+            Truth::Unknown => "Unknown",
+        };
+        let since = find(self.before, kind)
+            .filter(|before| before.status == status)
+            .map_or_else(|| Time(self.now), |before| before.last_transition_time.clone());
+        Condition {
+            type_: kind.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_string(),
+            message: message.clone(),
+            last_transition_time: since,
+            observed_generation: self.generation,
+        }
+    }
+}
+
+pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+/// The API server keeps whole seconds; a moment with fractions would differ from what is read back, and a pass
+/// that changes nothing would write for ever.
+pub fn whole_seconds(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}

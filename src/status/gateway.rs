@@ -1,0 +1,363 @@
+//! What is told of a Gateway.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
+
+use super::News;
+use super::condition::{Book, Finding, Truth, find, whole_seconds};
+use super::reason::{Reason, Remedy};
+use super::verdict::{self, Layer, Verdict};
+use crate::desired::gateway::{Desired, Snapshot};
+use crate::execute::gateway::Outcome;
+use crate::gateway::credentials::Identity;
+use crate::gateway::{Facts, ServerVersion, State, Trouble, Wanted};
+use crate::observed::gateway::Observed;
+use crate::resource::gateway::{Device, GatewayStatus, PairingRequest, RefusedCredential};
+use crate::resource::{Gateway, Time, condition, names};
+
+/// What a pass reports, and when the next one is due if nothing happens before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    pub status: GatewayStatus,
+    pub news: Vec<News>,
+    pub look_again: Option<Duration>,
+}
+
+/// How long something that may come by itself is waited for before a person is called.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+pub fn of(
+    snapshot: &Snapshot,
+    desired: &Desired,
+    observed: &Observed,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> Report {
+    let now = whole_seconds(now);
+    let gateway = snapshot.gateway.as_ref();
+    let nothing = GatewayStatus::default();
+    let before = gateway.status.as_ref().unwrap_or(&nothing);
+
+    let state = match &desired.connection {
+        Ok(wanted) => observed.state_of(wanted),
+        Err(_) => None,
+    };
+    let findings = Findings::of(gateway, desired, state, outcome);
+    let (conditions, look_again) = conditions(gateway, before, &findings, now);
+    let facts = match state {
+        Some(State::Up(facts)) => Some(facts),
+        Some(State::Connecting | State::Down(_)) | None => None,
+    };
+    let status = GatewayStatus {
+        observed_generation: gateway.metadata.generation,
+        conditions,
+        last_handled_reconcile_at: handled(
+            gateway, desired, observed, names::FLUX_REQUESTED_AT, before.last_handled_reconcile_at.as_ref(),
+        ),
+        last_handled_request: handled(
+            gateway, desired, observed, names::RECONCILE_AT, before.last_handled_request.as_ref(),
+        ),
+        // The last that was seen: a gateway that is away has not become another one.
+        version: facts.map(|facts| facts.version.reported.clone()).or_else(|| before.version.clone()),
+        protocol: facts.map_or(before.protocol, |facts| i32::try_from(facts.protocol).ok()),
+        contract: facts.map(|facts| facts.contract.to_string()).or_else(|| before.contract.clone()),
+        boot_id: facts.map_or_else(|| before.boot_id.clone(), |facts| facts.boot_id.clone()),
+        main_agent: before.main_agent.clone(),
+        agents: before.agents.clone(),
+        device: device(desired, state, before, now),
+        refused_credential: refused(desired, state, before, now),
+        preserved_heartbeats: before.preserved_heartbeats.clone(),
+    };
+    let news = news(&before.conditions, &findings.ready);
+    Report { status, news, look_again }
+}
+
+/// Every aspect of a Gateway, as this pass found it.
+struct Findings {
+    reachable: Finding,
+    authenticated: Finding,
+    paired: Finding,
+    compatible: Finding,
+    tls_verified: Finding,
+    ready: Finding,
+}
+
+impl Findings {
+    fn of(gateway: &Gateway, desired: &Desired, state: Option<&State>, outcome: &Outcome) -> Self {
+        let tls_verified = tls_verified(gateway, state);
+        match (&desired.connection, state) {
+            (Err(obstacle), _) => Self::failed(desired, &verdict::of_obstacle(gateway, obstacle), tls_verified),
+            (Ok(_), None | Some(State::Connecting)) => Self::connecting(gateway, tls_verified),
+            (Ok(_), Some(State::Down(trouble))) => {
+                let mut verdict = verdict::of_trouble(gateway, trouble);
+                if let Some(why) = &outcome.device_key_not_stored {
+                    let message = format!("the gateway wants a device identity, but its key cannot be stored: {why}");
+                    verdict.finding = Finding::new(Truth::False, Reason::DeviceKeyNotStored, message);
+                }
+                Self::failed(desired, &verdict, tls_verified)
+            }
+            (Ok(wanted), Some(State::Up(facts))) => Self::connected(gateway, desired, wanted, facts, tls_verified),
+        }
+    }
+
+    fn connecting(gateway: &Gateway, tls_verified: Finding) -> Self {
+        let unknown =
+            || Finding::new(Truth::Unknown, Reason::Connecting, format!("connecting to {}", gateway.spec.url));
+        Self {
+            reachable: unknown(),
+            authenticated: unknown(),
+            paired: unknown(),
+            compatible: unknown(),
+            tls_verified,
+            ready: unknown(),
+        }
+    }
+
+    fn failed(desired: &Desired, verdict: &Verdict, tls_verified: Finding) -> Self {
+        let Verdict { layer, finding, before } = verdict;
+        let at = |this: Layer, good: fn(&Desired) -> Finding| match this.cmp(layer) {
+            std::cmp::Ordering::Equal => finding.clone(),
+            std::cmp::Ordering::Less if *before == Truth::True || this == Layer::Reachable && !untried(verdict) => {
+                good(desired)
+            }
+            std::cmp::Ordering::Less | std::cmp::Ordering::Greater => {
+                Finding::new(Truth::Unknown, Reason::NotTried, format!("not known: {}", finding.message))
+            }
+        };
+        Self {
+            reachable: at(Layer::Reachable, |_| Finding::new(Truth::True, Reason::Connected, "the gateway answers")),
+            authenticated: at(Layer::Authenticated, |_| token_accepted()),
+            paired: at(Layer::Paired, paired),
+            compatible: at(Layer::Compatible, |_| unchecked_version()),
+            tls_verified,
+            ready: Finding { truth: if finding.truth == Truth::True { Truth::Unknown } else { finding.truth }, ..finding.clone() },
+        }
+    }
+
+    fn connected(
+        gateway: &Gateway,
+        desired: &Desired,
+        wanted: &Wanted,
+        facts: &Facts,
+        tls_verified: Finding,
+    ) -> Self {
+        let compatible = compatible(gateway, desired, &facts.version);
+        let version = &facts.version.reported;
+        let ready = match (compatible.truth, desired.suspended) {
+            (Truth::False, _) => compatible.clone(),
+            (Truth::True | Truth::Unknown, true) => Finding::new(
+                Truth::True,
+                Reason::Suspended,
+                format!("suspended: OpenClaw {version} is observed, nothing is written"),
+            ),
+            (Truth::True | Truth::Unknown, false) => {
+                Finding::new(Truth::True, Reason::Connected, format!("connected to OpenClaw {version}"))
+            }
+        };
+        Self {
+            reachable: Finding::new(Truth::True, Reason::Connected, "the gateway answers"),
+            authenticated: match wanted.target.credentials.token {
+                Some(_) => token_accepted(),
+                None => Finding::new(Truth::True, Reason::TokenAccepted, "the gateway asks for no token"),
+            },
+            paired: paired(desired),
+            compatible,
+            tls_verified,
+            ready,
+        }
+    }
+}
+
+fn untried(verdict: &Verdict) -> bool {
+    // Control-UI mode and protocols are refused by a gateway that answers; what is missing in the cluster is not.
+    !matches!(
+        verdict.finding.reason,
+        Reason::DevicePairingNotDisabled | Reason::DisableDevicePairingRetired | Reason::ProtocolMismatch
+    )
+}
+
+fn token_accepted() -> Finding {
+    Finding::new(Truth::True, Reason::TokenAccepted, "the gateway accepted the token")
+}
+
+fn unchecked_version() -> Finding {
+    Finding::new(Truth::Unknown, Reason::NotTried, "the gateway's version is not known yet")
+}
+
+fn paired(desired: &Desired) -> Finding {
+    let identity = desired.connection.as_ref().map(|wanted| &wanted.target.credentials.identity);
+    let (reason, message) = match identity {
+        Ok(Identity::Device(key)) => (Reason::DeviceAccepted, format!("the gateway knows our device {}", key.id())),
+        Ok(Identity::ControlUi) => {
+            (Reason::DevicePairingDisabled, "the gateway allows connections without a device".to_owned())
+        }
+        Ok(Identity::TokenOnly) | Err(_) => {
+            (Reason::DeviceNotNeeded, "the gateway lets this address in by token alone".to_owned())
+        }
+    };
+    Finding::new(Truth::True, reason, message)
+}
+
+fn compatible(gateway: &Gateway, desired: &Desired, version: &ServerVersion) -> Finding {
+    let ServerVersion { reported, known } = version;
+    let minimum = &gateway.spec.minimum_version;
+    match (known, desired.minimum_version) {
+        (Some(known), Some(oldest)) if *known < oldest => Finding::new(
+            Truth::False,
+            Reason::VersionTooOld,
+            format!("the gateway is OpenClaw {known}, older than spec.minimumVersion {minimum}: upgrade the gateway, or lower spec.minimumVersion"),
+        ),
+        (Some(known), _) => Finding::new(
+            Truth::True,
+            Reason::VersionAccepted,
+            format!("OpenClaw {known} is not older than {minimum}"),
+        ),
+        (None, _) => Finding::new(
+            Truth::Unknown,
+            Reason::VersionUnknown,
+            format!("the gateway calls itself {reported:?}, which cannot be compared with spec.minimumVersion {minimum}"),
+        ),
+    }
+}
+
+fn tls_verified(gateway: &Gateway, state: Option<&State>) -> Finding {
+    if !gateway.spec.url.starts_with("wss:") {
+        return Finding::new(Truth::Unknown, Reason::NoTls, "ws:// is not encrypted: keep it to a private network");
+    }
+    if gateway.spec.allow_insecure_tls {
+        return Finding::new(
+            Truth::False,
+            Reason::CertificateNotVerified,
+            "spec.allowInsecureTls is set: whoever sits between us and the gateway can read the token",
+        );
+    }
+    match state {
+        Some(State::Up(_)) => {
+            Finding::new(Truth::True, Reason::CertificateVerified, "the gateway's certificate was checked")
+        }
+        Some(State::Down(Trouble::Tls(trouble))) => {
+            let verdict = verdict::of_trouble(gateway, &Trouble::Tls(trouble.clone()));
+            verdict.finding
+        }
+        Some(State::Down(_) | State::Connecting) | None => {
+            Finding::new(Truth::Unknown, Reason::NotTried, "not connected")
+        }
+    }
+}
+
+/// The list in its fixed order, and when patience ends.
+fn conditions(
+    gateway: &Gateway,
+    before: &GatewayStatus,
+    findings: &Findings,
+    now: Timestamp,
+) -> (Vec<Condition>, Option<Duration>) {
+    let book = Book { before: &before.conditions, generation: gateway.metadata.generation, now };
+    let Findings { reachable, authenticated, paired, compatible, tls_verified, ready } = findings;
+    let (reconciling, stalled, look_again) = progress(gateway, before, ready, now);
+    let mut list = vec![book.write(condition::READY, ready)];
+    list.extend(reconciling.map(|finding| book.write(condition::RECONCILING, &finding)));
+    list.extend(stalled.map(|finding| book.write(condition::STALLED, &finding)));
+    list.extend([
+        book.write(condition::REACHABLE, reachable),
+        book.write(condition::AUTHENTICATED, authenticated),
+        book.write(condition::PAIRED, paired),
+        book.write(condition::COMPATIBLE, compatible),
+        book.write(condition::TLS_VERIFIED, tls_verified),
+    ]);
+    (list, look_again)
+}
+
+/// Reconciling while it may still come by itself, Stalled once a person must act. What waits longer than
+/// [`PATIENCE`] is stalled too, and stays so until its reason or the spec changes.
+fn progress(
+    gateway: &Gateway,
+    before: &GatewayStatus,
+    ready: &Finding,
+    now: Timestamp,
+) -> (Option<Finding>, Option<Finding>, Option<Duration>) {
+    let as_true = || Finding { truth: Truth::True, ..ready.clone() };
+    match ready.reason.remedy() {
+        Remedy::None => (None, None, None),
+        Remedy::Person => (None, Some(as_true()), None),
+        Remedy::Wait => {
+            let same_spec = before.observed_generation == gateway.metadata.generation;
+            let earlier = |kind| find(&before.conditions, kind).filter(|_| same_spec);
+            if earlier(condition::STALLED).is_some_and(|stalled| stalled.reason == ready.reason.to_string()) {
+                return (None, Some(as_true()), None);
+            }
+            let since = earlier(condition::RECONCILING).map_or(now, |waiting| waiting.last_transition_time.0);
+            let waited = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+            match PATIENCE.checked_sub(waited).filter(|left| !left.is_zero()) {
+                Some(left) => (Some(as_true()), None, Some(left)),
+                None => (None, Some(as_true()), None),
+            }
+        }
+    }
+}
+
+/// An annotation counts as handled when the session has tried, or there is nothing to try.
+fn handled(
+    gateway: &Gateway,
+    desired: &Desired,
+    observed: &Observed,
+    annotation: &str,
+    before: Option<&String>,
+) -> Option<String> {
+    let asked = gateway.metadata.annotations.as_ref().and_then(|all| all.get(annotation));
+    match asked {
+        Some(asked) if observed.answers(desired) => Some(asked.clone()),
+        Some(_) | None => before.cloned(),
+    }
+}
+
+fn device(desired: &Desired, state: Option<&State>, before: &GatewayStatus, now: Timestamp) -> Option<Device> {
+    let id = desired.connection.as_ref().ok().and_then(|wanted| wanted.target.device_id())?;
+    let pairing = match state {
+        Some(State::Down(Trouble::PairingRequired(request))) => {
+            let request_id = request.request_id.clone().unwrap_or_default();
+            let earlier = before.device.as_ref().and_then(|device| device.pairing.as_ref());
+            let since = earlier
+                .filter(|earlier| earlier.request_id == request_id)
+                .and_then(|earlier| earlier.since.clone())
+                .unwrap_or(Time(now));
+            Some(PairingRequest { request_id, approve: verdict::approve_command(request), since: Some(since) })
+        }
+        Some(State::Connecting | State::Up(_) | State::Down(_)) | None => None,
+    };
+    Some(Device { id: id.to_owned(), pairing })
+}
+
+fn refused(
+    desired: &Desired,
+    state: Option<&State>,
+    before: &GatewayStatus,
+    now: Timestamp,
+) -> Option<RefusedCredential> {
+    match state {
+        Some(State::Down(Trouble::TokenRefused | Trouble::TokenMissing)) => {
+            let earlier = before.refused_credential.as_ref();
+            let at = earlier
+                .filter(|earlier| earlier.credential == desired.credential)
+                .and_then(|earlier| earlier.at.clone())
+                .unwrap_or(Time(now));
+            Some(RefusedCredential { credential: desired.credential.clone(), at: Some(at) })
+        }
+        // While nothing is known, what was refused stays refused.
+        Some(State::Connecting) | None => before.refused_credential.clone(),
+        Some(State::Up(_) | State::Down(_)) => None,
+    }
+}
+
+/// Ready's reason is the story: told when it changes, but not the moments between two chapters.
+fn news(before: &[Condition], ready: &Finding) -> Vec<News> {
+    let told = find(before, condition::READY);
+    let same = told.is_some_and(|told| told.reason == ready.reason.to_string());
+    if same || ready.truth == Truth::Unknown {
+        return Vec::new();
+    }
+    let warning = ready.truth == Truth::False;
+    vec![News { warning, reason: ready.reason, note: ready.message.clone() }]
+}

@@ -1,0 +1,217 @@
+//! The catalogue of reasons. They are public API: programs compare them, so one is added but never changed.
+//! `docs/reasons.md` explains each to people; a test holds the two together.
+
+use std::fmt;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    // Good.
+    Connected,
+    TokenAccepted,
+    DeviceAccepted,
+    DeviceNotNeeded,
+    DevicePairingDisabled,
+    VersionAccepted,
+    CertificateVerified,
+    NoTls,
+    Suspended,
+
+    // Not known, or not yet.
+    Connecting,
+    NotTried,
+    VersionUnknown,
+    PreparingDevice,
+
+    // What the Gateway refers to.
+    InvalidSpec,
+    ReferenceUnreadable,
+    SecretNotFound,
+    SecretKeyNotFound,
+    TokenInvalid,
+    CaBundleNotFound,
+    CaBundleInvalid,
+    DeviceKeyInvalid,
+
+    // The way there.
+    HostNotFound,
+    ConnectionRefused,
+    HostUnreachable,
+    ConnectTimeout,
+    TlsUnknownAuthority,
+    TlsWrongName,
+    TlsExpired,
+    TlsNotYetValid,
+    TlsNotSpoken,
+    TlsFailed,
+    CertificateNotVerified,
+    ProxyNotTrusted,
+    ProxyUnavailable,
+    NotAGateway,
+    GatewayStarting,
+    NotAnswering,
+    ConnectionLost,
+
+    // At the door.
+    TokenMissing,
+    TokenRefused,
+    LockedOut,
+    HeldBack,
+    PairingRequired,
+    DeviceRefused,
+    DeviceKeyNotStored,
+    DevicePairingNotDisabled,
+    DisableDevicePairingRetired,
+    ScopesMissing,
+    RefusedByGateway,
+
+    // Inside.
+    ProtocolMismatch,
+    VersionTooOld,
+}
+
+/// Who can mend it, and so whether it counts as stalled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// Nothing to mend.
+    None,
+    /// It may come by itself: waited for, and Stalled only after a while.
+    Wait,
+    /// A person must act: Stalled at once.
+    Person,
+}
+
+impl Reason {
+    pub const ALL: &[Self] = &[
+        Self::Connected,
+        Self::TokenAccepted,
+        Self::DeviceAccepted,
+        Self::DeviceNotNeeded,
+        Self::DevicePairingDisabled,
+        Self::VersionAccepted,
+        Self::CertificateVerified,
+        Self::NoTls,
+        Self::Suspended,
+        Self::Connecting,
+        Self::NotTried,
+        Self::VersionUnknown,
+        Self::PreparingDevice,
+        Self::InvalidSpec,
+        Self::ReferenceUnreadable,
+        Self::SecretNotFound,
+        Self::SecretKeyNotFound,
+        Self::TokenInvalid,
+        Self::CaBundleNotFound,
+        Self::CaBundleInvalid,
+        Self::DeviceKeyInvalid,
+        Self::HostNotFound,
+        Self::ConnectionRefused,
+        Self::HostUnreachable,
+        Self::ConnectTimeout,
+        Self::TlsUnknownAuthority,
+        Self::TlsWrongName,
+        Self::TlsExpired,
+        Self::TlsNotYetValid,
+        Self::TlsNotSpoken,
+        Self::TlsFailed,
+        Self::CertificateNotVerified,
+        Self::ProxyNotTrusted,
+        Self::ProxyUnavailable,
+        Self::NotAGateway,
+        Self::GatewayStarting,
+        Self::NotAnswering,
+        Self::ConnectionLost,
+        Self::TokenMissing,
+        Self::TokenRefused,
+        Self::LockedOut,
+        Self::HeldBack,
+        Self::PairingRequired,
+        Self::DeviceRefused,
+        Self::DeviceKeyNotStored,
+        Self::DevicePairingNotDisabled,
+        Self::DisableDevicePairingRetired,
+        Self::ScopesMissing,
+        Self::RefusedByGateway,
+        Self::ProtocolMismatch,
+        Self::VersionTooOld,
+    ];
+
+    pub fn remedy(self) -> Remedy {
+        match self {
+            Self::Connected
+            | Self::TokenAccepted
+            | Self::DeviceAccepted
+            | Self::DeviceNotNeeded
+            | Self::DevicePairingDisabled
+            | Self::VersionAccepted
+            | Self::VersionUnknown
+            | Self::CertificateVerified
+            | Self::CertificateNotVerified
+            | Self::NoTls
+            | Self::Suspended => Remedy::None,
+            Self::Connecting
+            | Self::NotTried
+            | Self::PreparingDevice
+            | Self::ReferenceUnreadable
+            | Self::SecretNotFound
+            | Self::SecretKeyNotFound
+            | Self::CaBundleNotFound
+            | Self::HostNotFound
+            | Self::ConnectionRefused
+            | Self::HostUnreachable
+            | Self::ConnectTimeout
+            | Self::ProxyUnavailable
+            | Self::NotAGateway
+            | Self::GatewayStarting
+            | Self::NotAnswering
+            | Self::ConnectionLost
+            | Self::LockedOut
+            | Self::HeldBack
+            // An approval is given while one waits for it; Flux would give up on Stalled before anybody could.
+            | Self::PairingRequired
+            | Self::DeviceKeyNotStored
+            | Self::RefusedByGateway => Remedy::Wait,
+            Self::InvalidSpec
+            | Self::TokenInvalid
+            | Self::CaBundleInvalid
+            | Self::DeviceKeyInvalid
+            | Self::TlsUnknownAuthority
+            | Self::TlsWrongName
+            | Self::TlsExpired
+            | Self::TlsNotYetValid
+            | Self::TlsNotSpoken
+            | Self::TlsFailed
+            | Self::ProxyNotTrusted
+            | Self::TokenMissing
+            | Self::TokenRefused
+            | Self::DeviceRefused
+            | Self::DevicePairingNotDisabled
+            | Self::DisableDevicePairingRetired
+            | Self::ScopesMissing
+            | Self::ProtocolMismatch
+            | Self::VersionTooOld => Remedy::Person,
+        }
+    }
+}
+
+/// The variant's own name: what stands in a condition.
+impl fmt::Display for Reason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_explained_in_the_docs_and_nothing_else_is() {
+        let docs = include_str!("../../docs/reasons.md");
+        let explained: Vec<&str> =
+            docs.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name).collect();
+        for reason in Reason::ALL {
+            assert!(explained.contains(&reason.to_string().as_str()), "docs/reasons.md does not explain {reason}");
+        }
+        assert_eq!(explained.len(), Reason::ALL.len(), "docs/reasons.md explains what is no reason, or one twice");
+    }
+}
