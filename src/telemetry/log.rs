@@ -1,5 +1,7 @@
 //! Log lines on standard error.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -8,10 +10,16 @@ pub enum Format {
     Json,
 }
 
-/// `level` is a level, or directives such as `info,quartermaster=debug`.
+/// `level` is a level of our own lines (libraries then say warnings only), or directives such as
+/// `info,quartermaster=debug`.
 pub fn start(format: Format, level: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(level).map_err(|error| format!("--log-level {level:?}: {error}"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let directives =
+        if level.contains([',', '=']) { level.to_owned() } else { format!("warn,quartermaster={level}") };
+    let filter = EnvFilter::try_new(directives).map_err(|error| format!("--log-level {level:?}: {error}"))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let started = match format {
         Format::Text => builder.with_target(false).try_init(),
         Format::Json => builder.json().flatten_event(true).with_target(false).try_init(),
