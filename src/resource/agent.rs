@@ -128,7 +128,8 @@ pub struct AgentSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub files: Vec<AgentFile>,
-    /// When the gateway wakes the agent by itself.
+    /// When the gateway wakes the agent by itself, and with what. A setting that this gateway's version does not know is
+    /// left out, and listed in status.entry.leftOut.
     #[serde(default)]
     pub heartbeat: Heartbeat,
     /// Which conversations reach this agent: a channel, perhaps with an account, such as telegram:*. One that another

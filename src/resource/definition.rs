@@ -240,13 +240,13 @@ mod tests {
             "url": "ws://x", "workspaceRoot": "~", "tokenSecretRef": {"name": "x"}, "caBundleRef": {"name": "x"},
         }));
         agrees::<Gateway>(
-            json!({"url": "ws://x", "workspaceRoot": "~", "mainAgent": {"heartbeat": {"every": "1h"}}}),
+            &json!({"url": "ws://x", "workspaceRoot": "~", "mainAgent": {"heartbeat": {"every": "1h"}}}),
         );
         agrees::<Board>(&json!({"gatewayRef": {"name": "x"}}));
         agrees::<Board>(&json!({"gatewayRef": {"name": "x"}, "rules": {"onlyLeadCanChangeStatus": true}}));
         agrees::<Agent>(&json!({"boardRef": {"name": "x"}}));
         agrees::<Agent>(
-            json!({"boardRef": {"name": "x"}, "heartbeat": {"enabled": false}, "token": {"rotation": "x"}}),
+            &json!({"boardRef": {"name": "x"}, "heartbeat": {"enabled": false}, "token": {"rotation": "x"}}),
         );
         agrees::<TemplateSync>(&json!({"gatewayRef": {"name": "x"}}));
     }

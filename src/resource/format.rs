@@ -46,7 +46,7 @@ pub(super) fn heartbeat_interval(_: &mut SchemaGenerator) -> Schema {
         "type": "string", "maxLength": 16,
         "x-kubernetes-validations": [{
             "rule": "self.matches('^(0|[1-9][0-9]{0,5})(s|m|h)$')",
-            "message": "must be a whole number with a unit: s, m or h, such as 30s, 10m or 1h; 0m is off",
+            "message": "must be a whole number with a unit, s, m or h, such as 30s, 10m or 1h; 0m is off",
         }],
     })
 }

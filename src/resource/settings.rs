@@ -138,8 +138,7 @@ pub enum FilePolicy {
     Ignored,
 }
 
-/// When the gateway wakes the agent by itself, and with what. A setting that this gateway's version does not know is
-/// left out, and said so in the agent's status.
+/// When the gateway wakes the agent by itself, and with what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Heartbeat {
