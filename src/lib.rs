@@ -12,5 +12,6 @@ pub mod http;
 pub mod observed;
 pub mod plan;
 pub mod resource;
+pub mod sessions;
 pub mod status;
 pub mod telemetry;

@@ -33,11 +33,18 @@ impl Cluster {
     /// Call after a pass that did not fail.
     pub(super) fn succeeded<K: Resource>(&self, object: &K) {
         let (uid, _) = identity(object);
-        self.back_off.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&uid);
+        self.back_off
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&uid);
     }
 }
 
 fn identity<K: Resource>(object: &K) -> (String, i64) {
     let meta = object.meta();
-    (meta.uid.clone().unwrap_or_default(), meta.generation.unwrap_or_default())
+    (
+        meta.uid.clone().unwrap_or_default(),
+        meta.generation.unwrap_or_default(),
+    )
 }

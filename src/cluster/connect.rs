@@ -14,7 +14,10 @@ pub struct Whereabouts {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error("cannot use kubeconfig {path}: {error}")]
-    Kubeconfig { path: String, error: kube::config::KubeconfigError },
+    Kubeconfig {
+        path: String,
+        error: kube::config::KubeconfigError,
+    },
     #[error("no cluster to talk to: {0}. Give --kubeconfig, set KUBECONFIG, or run inside a cluster")]
     Nowhere(String),
     #[error("cannot build a client: {0}")]
@@ -30,20 +33,34 @@ pub async fn connect(whereabouts: &Whereabouts) -> Result<Client, ConnectError> 
     config.default_retry = false;
     let url = config.cluster_url.to_string();
     let client = Client::try_from(config)?;
-    version(&client).await.map_err(|error| ConnectError::NotAnswering { url, error })?;
+    version(&client)
+        .await
+        .map_err(|error| ConnectError::NotAnswering { url, error })?;
     Ok(client)
 }
 
 async fn config(whereabouts: &Whereabouts) -> Result<Config, ConnectError> {
     let Whereabouts { kubeconfig, context } = whereabouts;
-    let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
+    let options = KubeConfigOptions {
+        context: context.clone(),
+        ..KubeConfigOptions::default()
+    };
     if let Some(path) = kubeconfig {
-        let wrong = |error| ConnectError::Kubeconfig { path: path.display().to_string(), error };
+        let wrong = |error| ConnectError::Kubeconfig {
+            path: path.display().to_string(),
+            error,
+        };
         let file = Kubeconfig::read_from(path).map_err(wrong)?;
-        return Config::from_custom_kubeconfig(file, &options).await.map_err(wrong);
+        return Config::from_custom_kubeconfig(file, &options)
+            .await
+            .map_err(wrong);
     }
     if context.is_some() {
-        return Config::from_kubeconfig(&options).await.map_err(|error| ConnectError::Nowhere(error.to_string()));
+        return Config::from_kubeconfig(&options)
+            .await
+            .map_err(|error| ConnectError::Nowhere(error.to_string()));
     }
-    Config::infer().await.map_err(|error| ConnectError::Nowhere(error.to_string()))
+    Config::infer()
+        .await
+        .map_err(|error| ConnectError::Nowhere(error.to_string()))
 }

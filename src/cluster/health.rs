@@ -13,7 +13,10 @@ pub struct Health(Arc<Mutex<BTreeMap<String, Check>>>);
 enum Check {
     Good,
     /// Not good yet, or not any more; since when, and why.
-    Bad { since: Instant, why: String },
+    Bad {
+        since: Instant,
+        why: String,
+    },
 }
 
 /// A watch that cannot be fed for this long is stuck, or the API server is gone: a new process is the last remedy.
@@ -61,10 +64,14 @@ impl Health {
         let before = checks.get(name);
         let after = match (trouble, before) {
             (None, _) => Check::Good,
-            (Some(why), Some(Check::Bad { since, .. })) => Check::Bad { since: *since, why: why.to_owned() },
-            (Some(why), Some(Check::Good) | None) => {
-                Check::Bad { since: Instant::now(), why: why.to_owned() }
-            }
+            (Some(why), Some(Check::Bad { since, .. })) => Check::Bad {
+                since: *since,
+                why: why.to_owned(),
+            },
+            (Some(why), Some(Check::Good) | None) => Check::Bad {
+                since: Instant::now(),
+                why: why.to_owned(),
+            },
         };
         let news = before != Some(&after);
         checks.insert(name.to_owned(), after);

@@ -46,9 +46,18 @@ const DEADLINE: Duration = Duration::from_secs(10);
 impl Cluster {
     pub fn new(client: Client, health: Health, metrics: Metrics) -> Self {
         // One for all: it gathers repeated events into a series.
-        let reporter = Reporter { controller: names::FIELD_MANAGER.to_owned(), instance: None };
+        let reporter = Reporter {
+            controller: names::FIELD_MANAGER.to_owned(),
+            instance: None,
+        };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, recorder, health, metrics, back_off: BackOff::default() }
+        Self {
+            client,
+            recorder,
+            health,
+            metrics,
+            back_off: BackOff::default(),
+        }
     }
 }
 

@@ -24,11 +24,24 @@ impl Cluster {
     pub async fn config_map(&self, namespace: &str, name: &str) -> Fact<Document> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
         let found = within(api.get_opt(name)).await;
-        fact("ConfigMap", namespace, name, found).map(|ConfigMap { metadata, data, binary_data, .. }| {
-            let text = data.unwrap_or_default().into_iter().map(|(key, text)| (key, ByteString(text.into_bytes())));
-            let data: BTreeMap<_, _> = text.chain(binary_data.unwrap_or_default()).collect();
-            Document { version: version(&metadata), data }
-        })
+        fact("ConfigMap", namespace, name, found).map(
+            |ConfigMap {
+                 metadata,
+                 data,
+                 binary_data,
+                 ..
+             }| {
+                let text = data
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|(key, text)| (key, ByteString(text.into_bytes())));
+                let data: BTreeMap<_, _> = text.chain(binary_data.unwrap_or_default()).collect();
+                Document {
+                    version: version(&metadata),
+                    data,
+                }
+            },
+        )
     }
 }
 

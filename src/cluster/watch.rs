@@ -59,11 +59,22 @@ impl Cluster {
         K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
     {
         let (store, writer) = reflector::store();
-        let events = watch(scope.api::<K>(self.client.clone()), watcher::Config::default().timeout(WATCH_SECONDS))
-            .default_backoff()
-            .modify(|object| object.managed_fields_mut().clear())
-            .reflect(writer);
-        (store, touches(events, scope.name(&K::kind(&())), self.health.clone(), self.metrics.clone()))
+        let events = watch(
+            scope.api::<K>(self.client.clone()),
+            watcher::Config::default().timeout(WATCH_SECONDS),
+        )
+        .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear())
+        .reflect(writer);
+        (
+            store,
+            touches(
+                events,
+                scope.name(&K::kind(&())),
+                self.health.clone(),
+                self.metrics.clone(),
+            ),
+        )
     }
 
     /// Only what changes: nothing is kept.
@@ -72,9 +83,17 @@ impl Cluster {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
         K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
     {
-        let events = watch(scope.api::<K>(self.client.clone()), watcher::Config::default().timeout(WATCH_SECONDS))
-            .default_backoff();
-        touches(events, scope.name(kind), self.health.clone(), self.metrics.clone())
+        let events = watch(
+            scope.api::<K>(self.client.clone()),
+            watcher::Config::default().timeout(WATCH_SECONDS),
+        )
+        .default_backoff();
+        touches(
+            events,
+            scope.name(kind),
+            self.health.clone(),
+            self.metrics.clone(),
+        )
     }
 }
 

@@ -51,7 +51,13 @@ impl Cluster {
     }
 
     /// Creates a Secret with one key. One that exists already is left as it is: the next pass reads it.
-    pub async fn create_secret(&self, gateway: &Gateway, name: &str, key: &str, value: &[u8]) -> Result<(), Error> {
+    pub async fn create_secret(
+        &self,
+        gateway: &Gateway,
+        name: &str,
+        key: &str,
+        value: &[u8],
+    ) -> Result<(), Error> {
         let namespace = gateway.namespace().unwrap_or_default();
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
         let mut secret = Secret {
@@ -62,7 +68,10 @@ impl Cluster {
         secret.metadata.name = Some(name.to_owned());
         secret.metadata.namespace = Some(namespace);
         secret.metadata.labels = Some(BTreeMap::from([
-            (names::MANAGED_BY_LABEL.to_owned(), names::FIELD_MANAGER.to_owned()),
+            (
+                names::MANAGED_BY_LABEL.to_owned(),
+                names::FIELD_MANAGER.to_owned(),
+            ),
             (names::GATEWAY_LABEL.to_owned(), gateway.name_any()),
         ]));
         // Without an owner it outlives the Gateway, and one of the same name needs no new approval.
@@ -76,7 +85,10 @@ impl Cluster {
             });
             secret.metadata.owner_references = owner.map(|owner| vec![owner]);
         }
-        let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let params = PostParams {
+            field_manager: Some(names::FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
         let created = within(api.create(&params, &secret)).await;
         self.metrics.wrote("Secret", "create");
         match created {
@@ -91,9 +103,18 @@ impl Cluster {
     where
         K: Resource<DynamicType = ()>,
     {
-        for News { warning, reason, note } in news {
+        for News {
+            warning,
+            reason,
+            note,
+        } in news
+        {
             let event = Event {
-                type_: if warning { EventType::Warning } else { EventType::Normal },
+                type_: if warning {
+                    EventType::Warning
+                } else {
+                    EventType::Normal
+                },
                 reason: reason.to_string(),
                 note: Some(short(&note)),
                 action: "Reconcile".to_owned(),

@@ -40,7 +40,10 @@ impl Cli {
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                #[expect(clippy::print_stderr, reason = "the one place where a failed command says why")]
+                #[expect(
+                    clippy::print_stderr,
+                    reason = "the one place where a failed command says why"
+                )]
                 {
                     eprintln!("quartermaster: {error:#}");
                 }

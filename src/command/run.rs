@@ -16,15 +16,15 @@ use tokio_util::task::TaskTracker;
 use crate::cluster::connect::{Whereabouts, connect};
 use crate::cluster::lease::Leadership;
 use crate::cluster::{Cluster, Health, Scope};
+use crate::controller;
 use crate::controller::World;
-use crate::controller::sessions::Sessions;
 use crate::gateway::Guard;
 use crate::gateway::dial::Network;
 use crate::gateway::session::Surroundings;
 use crate::http::operations::{self, Operations};
 use crate::resource::Gateway;
+use crate::sessions::Sessions;
 use crate::telemetry::{Metrics, log};
-use crate::controller;
 
 #[derive(Debug, Args)]
 pub struct Run {
@@ -35,7 +35,13 @@ pub struct Run {
     #[arg(long, env = "QUARTERMASTER_CONTEXT", value_name = "NAME")]
     context: Option<String>,
     /// Look only at this namespace; may be given several times [default: all].
-    #[arg(long = "namespace", short, env = "QUARTERMASTER_NAMESPACE", value_delimiter = ',', value_name = "NAME")]
+    #[arg(
+        long = "namespace",
+        short,
+        env = "QUARTERMASTER_NAMESPACE",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
     namespaces: Vec<String>,
     /// Where /livez, /readyz and /metrics are served [default: 127.0.0.1:9471; in a cluster [::]:9471].
     #[arg(long, env = "QUARTERMASTER_OPS_LISTEN", value_name = "ADDRESS:PORT")]
@@ -44,7 +50,12 @@ pub struct Run {
     #[arg(long, env = "QUARTERMASTER_LOG_FORMAT", value_enum, default_value = "text")]
     log_format: log::Format,
     /// How much is logged: error, warn, info, debug, trace, or directives such as info,quartermaster=debug.
-    #[arg(long, env = "QUARTERMASTER_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
+    #[arg(
+        long,
+        env = "QUARTERMASTER_LOG_LEVEL",
+        default_value = "info",
+        value_name = "LEVEL"
+    )]
     log_level: String,
     /// Passes that may be under way at once.
     #[arg(long, env = "QUARTERMASTER_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -74,10 +85,20 @@ impl Run {
         let stop = stop_on_signal()?;
         let metrics = Metrics::new().context("metrics")?;
         let health = Health::default();
-        let whereabouts = Whereabouts { kubeconfig: self.kubeconfig, context: self.context };
+        let whereabouts = Whereabouts {
+            kubeconfig: self.kubeconfig,
+            context: self.context,
+        };
         let listener = listen(self.ops_listen, whereabouts.kubeconfig.is_none()).await?;
         let tasks = TaskTracker::new();
-        tasks.spawn(serve(listener, Operations { health: health.clone(), metrics: metrics.clone() }, stop.clone()));
+        tasks.spawn(serve(
+            listener,
+            Operations {
+                health: health.clone(),
+                metrics: metrics.clone(),
+            },
+            stop.clone(),
+        ));
 
         let client = tokio::select! {
             client = connect(&whereabouts) => client?,
@@ -109,7 +130,14 @@ impl Run {
         };
         let controllers = join_all(scopes.into_iter().map(|scope| {
             let (cluster, surroundings, metrics) = (cluster.clone(), surroundings.clone(), metrics.clone());
-            watch_over(scope, cluster, surroundings, metrics, self.concurrency, stop.clone())
+            watch_over(
+                scope,
+                cluster,
+                surroundings,
+                metrics,
+                self.concurrency,
+                stop.clone(),
+            )
         }));
         let lost = async {
             match &leadership {
@@ -148,7 +176,11 @@ async fn watch_over(
         () = stop.cancelled() => return,
     }
     let (sessions, links) = Sessions::new(surroundings);
-    let world = Arc::new(World { cluster, sessions, metrics });
+    let world = Arc::new(World {
+        cluster,
+        sessions,
+        metrics,
+    });
     tracing::info!(?scope, "watching");
     let links = futures::stream::unfold(links, async |mut links| Some((links.recv().await?, links)));
     controller::gateway::run(scope, Arc::clone(&world), links, concurrency, stop).await;
@@ -188,7 +220,8 @@ async fn listen(asked: Option<SocketAddr>, maybe_in_cluster: bool) -> anyhow::Re
 }
 
 async fn serve(listener: TcpListener, operations: Operations, stop: CancellationToken) {
-    let server = axum::serve(listener, operations::router(operations)).with_graceful_shutdown(stop.cancelled_owned());
+    let server =
+        axum::serve(listener, operations::router(operations)).with_graceful_shutdown(stop.cancelled_owned());
     if let Err(error) = server.await {
         tracing::error!(%error, "the operations endpoint ended");
     }

@@ -8,9 +8,9 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
+use kube::runtime::Controller;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::Controller;
 use tokio_util::sync::CancellationToken;
 
 use super::World;
@@ -27,14 +27,21 @@ const LOOK_AGAIN: Duration = Duration::from_secs(300);
 async fn reconcile(gateway: Arc<Gateway>, world: Arc<World>) -> Result<Action, cluster::Error> {
     let snapshot = snapshot(gateway, &world).await;
     let desired = desired::gateway::of(&snapshot);
-    let observed = Observed { link: world.sessions.link(&snapshot.gateway) };
+    let observed = Observed {
+        link: world.sessions.link(&snapshot.gateway),
+    };
     let plan = plan::gateway::between(&desired, &observed);
     let outcome = execute::gateway::run(plan, &snapshot.gateway, &world.cluster, &world.sessions).await;
     let report = status::gateway::of(&snapshot, &desired, &observed, &outcome, Timestamp::now());
     world.metrics.gateway(&snapshot.gateway, &report.status);
-    world.cluster.report(snapshot.gateway.as_ref(), &report.status).await?;
+    world
+        .cluster
+        .report(snapshot.gateway.as_ref(), &report.status)
+        .await?;
     world.cluster.tell(snapshot.gateway.as_ref(), report.news).await;
-    Ok(Action::requeue(report.look_again.unwrap_or_else(|| spread(&snapshot.gateway))))
+    Ok(Action::requeue(
+        report.look_again.unwrap_or_else(|| spread(&snapshot.gateway)),
+    ))
 }
 
 /// Everything the pass may know of the cluster, read once.
@@ -45,7 +52,14 @@ async fn snapshot(gateway: Arc<Gateway>, world: &World) -> Snapshot {
         Some(name) => cluster.secret(&namespace, name).await,
         None => crate::fact::Fact::Unknown,
     };
-    let token = secret(gateway.spec.token_secret_ref.as_ref().map(|secret| secret.name.as_str())).await;
+    let token = secret(
+        gateway
+            .spec
+            .token_secret_ref
+            .as_ref()
+            .map(|secret| secret.name.as_str()),
+    )
+    .await;
     let ca_bundle = match &gateway.spec.ca_bundle_ref {
         Some(bundle) => match bundle.kind {
             CaBundleKind::Secret => cluster.secret(&namespace, &bundle.name).await,
@@ -53,8 +67,15 @@ async fn snapshot(gateway: Arc<Gateway>, world: &World) -> Snapshot {
         },
         None => crate::fact::Fact::Unknown,
     };
-    let device = cluster.secret(&namespace, &desired::gateway::device_secret(&gateway)).await;
-    Snapshot { gateway, token, ca_bundle, device }
+    let device = cluster
+        .secret(&namespace, &desired::gateway::device_secret(&gateway))
+        .await;
+    Snapshot {
+        gateway,
+        token,
+        ca_bundle,
+        device,
+    }
 }
 
 /// Runs until `stop`: passes under way are finished first.
@@ -71,14 +92,26 @@ pub async fn run(
         let gateways = gateways.clone();
         move |touch| futures::stream::iter(of_touch(&gateways, touch))
     });
-    let by_secret = world.cluster.watch::<PartialObjectMeta<Secret>>(&scope, "Secret").flat_map({
-        let gateways = gateways.clone();
-        move |touch| futures::stream::iter(referring(&gateways, touch, |gateway| secrets(gateway).collect()))
-    });
-    let by_config_map = world.cluster.watch::<PartialObjectMeta<ConfigMap>>(&scope, "ConfigMap").flat_map({
-        let gateways = gateways.clone();
-        move |touch| futures::stream::iter(referring(&gateways, touch, |gateway| config_maps(gateway).collect()))
-    });
+    let by_secret = world
+        .cluster
+        .watch::<PartialObjectMeta<Secret>>(&scope, "Secret")
+        .flat_map({
+            let gateways = gateways.clone();
+            move |touch| {
+                futures::stream::iter(referring(&gateways, touch, |gateway| secrets(gateway).collect()))
+            }
+        });
+    let by_config_map = world
+        .cluster
+        .watch::<PartialObjectMeta<ConfigMap>>(&scope, "ConfigMap")
+        .flat_map({
+            let gateways = gateways.clone();
+            move |touch| {
+                futures::stream::iter(referring(&gateways, touch, |gateway| {
+                    config_maps(gateway).collect()
+                }))
+            }
+        });
     let metrics = world.metrics.clone();
     let reconcile = move |gateway: Arc<Gateway>, world: Arc<World>| {
         let metrics = metrics.clone();
@@ -118,7 +151,11 @@ fn of_touch(gateways: &Store<Gateway>, touch: Touch<Gateway>) -> Vec<Gateway> {
     match touch {
         Touch::One(gateway) => vec![gateway],
         Touch::Gone(_) => Vec::new(),
-        Touch::All => gateways.state().iter().map(|gateway| gateway.as_ref().clone()).collect(),
+        Touch::All => gateways
+            .state()
+            .iter()
+            .map(|gateway| gateway.as_ref().clone())
+            .collect(),
     }
 }
 
@@ -137,11 +174,22 @@ fn referring<K: kube::Resource>(
         Some((namespace, name)) => gateway.namespace() == *namespace && references(gateway).contains(name),
         None => true,
     };
-    gateways.state().iter().filter(|gateway| refers(gateway)).map(|gateway| ObjectRef::from_obj(gateway.as_ref())).collect()
+    gateways
+        .state()
+        .iter()
+        .filter(|gateway| refers(gateway))
+        .map(|gateway| ObjectRef::from_obj(gateway.as_ref()))
+        .collect()
 }
 
 /// Up to a fifth later, different for each object and always the same for one.
 fn spread(gateway: &Gateway) -> Duration {
-    let salt: u32 = gateway.metadata.uid.iter().flat_map(|uid| uid.bytes()).map(u32::from).sum();
+    let salt: u32 = gateway
+        .metadata
+        .uid
+        .iter()
+        .flat_map(|uid| uid.bytes())
+        .map(u32::from)
+        .sum();
     LOOK_AGAIN + LOOK_AGAIN / 5 * (salt % 100) / 100
 }

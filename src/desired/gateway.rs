@@ -54,10 +54,21 @@ pub enum Obstacle {
     /// The API server did not answer, or does not let us read.
     Unreadable(Referent),
     NotFound(Referent),
-    NoSuchKey { referent: Referent, keys: Vec<String> },
-    Token { referent: Referent, error: TokenError },
-    CaBundle { referent: Referent, error: BundleError },
-    DeviceKey { referent: Referent },
+    NoSuchKey {
+        referent: Referent,
+        keys: Vec<String>,
+    },
+    Token {
+        referent: Referent,
+        error: TokenError,
+    },
+    CaBundle {
+        referent: Referent,
+        error: BundleError,
+    },
+    DeviceKey {
+        referent: Referent,
+    },
     MinimumVersion,
 }
 
@@ -91,14 +102,23 @@ pub fn of(snapshot: &Snapshot) -> Desired {
 
 /// `ocgw-<name>-device`: outlives the Gateway, so that a new one of that name needs no new approval.
 pub fn device_secret(gateway: &Gateway) -> String {
-    format!("ocgw-{}-device", gateway.metadata.name.as_deref().unwrap_or_default())
+    format!(
+        "ocgw-{}-device",
+        gateway.metadata.name.as_deref().unwrap_or_default()
+    )
 }
 
 /// The Secrets that this Gateway reads.
 pub fn secrets(gateway: &Gateway) -> impl Iterator<Item = String> {
-    let token = gateway.spec.token_secret_ref.as_ref().map(|secret| secret.name.clone());
+    let token = gateway
+        .spec
+        .token_secret_ref
+        .as_ref()
+        .map(|secret| secret.name.clone());
     let bundle = ca_bundle_in(gateway, CaBundleKind::Secret);
-    [token, bundle, Some(device_secret(gateway))].into_iter().flatten()
+    [token, bundle, Some(device_secret(gateway))]
+        .into_iter()
+        .flatten()
 }
 
 /// The ConfigMaps that this Gateway reads.
@@ -107,11 +127,21 @@ pub fn config_maps(gateway: &Gateway) -> impl Iterator<Item = String> {
 }
 
 fn ca_bundle_in(gateway: &Gateway, kind: CaBundleKind) -> Option<String> {
-    gateway.spec.ca_bundle_ref.as_ref().filter(|bundle| bundle.kind == kind).map(|bundle| bundle.name.clone())
+    gateway
+        .spec
+        .ca_bundle_ref
+        .as_ref()
+        .filter(|bundle| bundle.kind == kind)
+        .map(|bundle| bundle.name.clone())
 }
 
 fn connection(snapshot: &Snapshot) -> Result<Wanted, Obstacle> {
-    let Snapshot { gateway, token, ca_bundle, device } = snapshot;
+    let Snapshot {
+        gateway,
+        token,
+        ca_bundle,
+        device,
+    } = snapshot;
     let spec = &gateway.spec;
     let address = Address::parse(&spec.url).map_err(Obstacle::Url)?;
     let trust = match &spec.ca_bundle_ref {
@@ -129,7 +159,14 @@ fn connection(snapshot: &Snapshot) -> Result<Wanted, Obstacle> {
         identity(&device_secret(gateway), device)?
     };
     let credentials = Credentials { token, identity };
-    Ok(Wanted { target: Target { address, trust, credentials }, ask: ask(gateway) })
+    Ok(Wanted {
+        target: Target {
+            address,
+            trust,
+            credentials,
+        },
+        ask: ask(gateway),
+    })
 }
 
 fn bundle(reference: &CaBundleRef, document: &Fact<Document>) -> Result<Bundle, Obstacle> {
@@ -193,11 +230,20 @@ fn value<'a>(referent: &Referent, document: &'a Fact<Document>) -> Result<&'a [u
 fn ask(gateway: &Gateway) -> String {
     let ours = annotation(gateway, names::RECONCILE_AT).unwrap_or_default();
     let flux = annotation(gateway, names::FLUX_REQUESTED_AT).unwrap_or_default();
-    if ours.is_empty() && flux.is_empty() { String::new() } else { format!("{ours}\n{flux}") }
+    if ours.is_empty() && flux.is_empty() {
+        String::new()
+    } else {
+        format!("{ours}\n{flux}")
+    }
 }
 
 fn annotation<'a>(gateway: &'a Gateway, name: &str) -> Option<&'a str> {
-    gateway.metadata.annotations.as_ref()?.get(name).map(String::as_str)
+    gateway
+        .metadata
+        .annotations
+        .as_ref()?
+        .get(name)
+        .map(String::as_str)
 }
 
 fn refused_at(snapshot: &Snapshot) -> Option<Timestamp> {
@@ -220,6 +266,11 @@ fn credential(snapshot: &Snapshot) -> String {
 
 impl std::fmt::Debug for Document {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "Document({}, keys {:?})", self.version, self.data.keys().collect::<Vec<_>>())
+        write!(
+            out,
+            "Document({}, keys {:?})",
+            self.version,
+            self.data.keys().collect::<Vec<_>>()
+        )
     }
 }

@@ -3,11 +3,11 @@
 use k8s_openapi::jiff::Timestamp;
 
 use crate::cluster::Cluster;
-use crate::controller::sessions::Sessions;
 use crate::desired::gateway::DEVICE_KEY;
 use crate::gateway::DeviceKey;
 use crate::plan::gateway::{Action, Plan};
 use crate::resource::Gateway;
+use crate::sessions::Sessions;
 
 /// What came of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,7 +26,9 @@ pub async fn run(plan: Plan, gateway: &Gateway, cluster: &Cluster, sessions: &Se
             Action::Disconnect => sessions.close(gateway),
             Action::MintDeviceKey { secret } => {
                 let key = DeviceKey::from_seed(&rand::random());
-                let stored = cluster.create_secret(gateway, &secret, DEVICE_KEY, key.encoded().as_bytes()).await;
+                let stored = cluster
+                    .create_secret(gateway, &secret, DEVICE_KEY, key.encoded().as_bytes())
+                    .await;
                 outcome.device_key_not_stored = stored.err().map(|error| error.to_string());
             }
         }

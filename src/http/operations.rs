@@ -42,6 +42,10 @@ async fn metrics(State(operations): State<Operations>) -> Response {
 }
 
 fn answer(good: bool, report: String) -> Response {
-    let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if good {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, report).into_response()
 }

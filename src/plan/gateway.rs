@@ -16,10 +16,15 @@ pub struct Plan {
 pub enum Action {
     /// Open a session, or turn the open one to this target. `refused_at`: when the gateway refused these very
     /// credentials to an earlier process of ours.
-    Connect { wanted: Wanted, refused_at: Option<Timestamp> },
+    Connect {
+        wanted: Wanted,
+        refused_at: Option<Timestamp>,
+    },
     Disconnect,
     /// Write a new device key into this Secret, unless the Secret exists.
-    MintDeviceKey { secret: String },
+    MintDeviceKey {
+        secret: String,
+    },
 }
 
 pub fn between(desired: &Desired, observed: &Observed) -> Plan {
@@ -29,14 +34,18 @@ pub fn between(desired: &Desired, observed: &Observed) -> Plan {
         (Err(_), Fact::Known(_) | Fact::Unknown) => Some(Action::Disconnect),
         (Ok(wanted), Fact::Known(link)) if link.answers == *wanted => {
             let asked_for = link.state == State::Down(Trouble::DeviceNeeded);
-            (asked_for && !desired.suspended)
-                .then(|| Action::MintDeviceKey { secret: desired.device_secret.clone() })
+            (asked_for && !desired.suspended).then(|| Action::MintDeviceKey {
+                secret: desired.device_secret.clone(),
+            })
         }
-        (Ok(wanted), Fact::Known(_) | Fact::Absent | Fact::Unknown) => {
-            Some(Action::Connect { wanted: wanted.clone(), refused_at: desired.refused_at })
-        }
+        (Ok(wanted), Fact::Known(_) | Fact::Absent | Fact::Unknown) => Some(Action::Connect {
+            wanted: wanted.clone(),
+            refused_at: desired.refused_at,
+        }),
     };
-    Plan { actions: action.into_iter().collect() }
+    Plan {
+        actions: action.into_iter().collect(),
+    }
 }
 
 #[cfg(test)]
@@ -50,7 +59,10 @@ mod tests {
             target: Target {
                 address: Address::parse(url).unwrap(),
                 trust: Trust::System,
-                credentials: Credentials { token: None, identity: Identity::TokenOnly },
+                credentials: Credentials {
+                    token: None,
+                    identity: Identity::TokenOnly,
+                },
             },
             ask: String::new(),
         }
@@ -68,25 +80,45 @@ mod tests {
     }
 
     fn observed(url: &str, state: State) -> Observed {
-        Observed { link: Fact::Known(Link { answers: wanted(url), state }) }
+        Observed {
+            link: Fact::Known(Link {
+                answers: wanted(url),
+                state,
+            }),
+        }
     }
 
     fn connect(wanted: Wanted) -> Action {
-        Action::Connect { wanted, refused_at: None }
+        Action::Connect {
+            wanted,
+            refused_at: None,
+        }
     }
 
     #[test]
     fn a_connection_that_is_as_wanted_is_left_alone() {
-        let plan = between(&desired(Ok(wanted("ws://a"))), &observed("ws://a", State::Connecting));
+        let plan = between(
+            &desired(Ok(wanted("ws://a"))),
+            &observed("ws://a", State::Connecting),
+        );
         assert_eq!(plan, Plan::default());
     }
 
     #[test]
     fn another_url_or_another_request_is_another_connection() {
-        let plan = between(&desired(Ok(wanted("ws://b"))), &observed("ws://a", State::Connecting));
+        let plan = between(
+            &desired(Ok(wanted("ws://b"))),
+            &observed("ws://a", State::Connecting),
+        );
         assert_eq!(plan.actions, [connect(wanted("ws://b"))]);
-        let again = Wanted { ask: "now".into(), ..wanted("ws://a") };
-        let plan = between(&desired(Ok(again.clone())), &observed("ws://a", State::Connecting));
+        let again = Wanted {
+            ask: "now".into(),
+            ..wanted("ws://a")
+        };
+        let plan = between(
+            &desired(Ok(again.clone())),
+            &observed("ws://a", State::Connecting),
+        );
         assert_eq!(plan.actions, [connect(again)]);
     }
 
@@ -94,8 +126,16 @@ mod tests {
     fn a_device_key_is_minted_when_the_gateway_asks_and_nothing_is_suspended() {
         let asked = observed("ws://a", State::Down(Trouble::DeviceNeeded));
         let plan = between(&desired(Ok(wanted("ws://a"))), &asked);
-        assert_eq!(plan.actions, [Action::MintDeviceKey { secret: "ocgw-harbour-device".into() }]);
-        let suspended = Desired { suspended: true, ..desired(Ok(wanted("ws://a"))) };
+        assert_eq!(
+            plan.actions,
+            [Action::MintDeviceKey {
+                secret: "ocgw-harbour-device".into()
+            }]
+        );
+        let suspended = Desired {
+            suspended: true,
+            ..desired(Ok(wanted("ws://a")))
+        };
         assert_eq!(between(&suspended, &asked), Plan::default());
     }
 

@@ -23,7 +23,11 @@ pub struct Finding {
 
 impl Finding {
     pub fn new(truth: Truth, reason: Reason, message: impl Into<String>) -> Self {
-        Self { truth, reason, message: message.into() }
+        Self {
+            truth,
+            reason,
+            message: message.into(),
+        }
     }
 }
 
@@ -36,7 +40,11 @@ pub struct Book<'a> {
 
 impl Book<'_> {
     pub fn write(&self, kind: &str, finding: &Finding) -> Condition {
-        let Finding { truth, reason, message } = finding;
+        let Finding {
+            truth,
+            reason,
+            message,
+        } = finding;
         let status = match truth {
             Truth::True => "True",
             Truth::False => "False",

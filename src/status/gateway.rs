@@ -54,15 +54,27 @@ pub fn of(
         observed_generation: gateway.metadata.generation,
         conditions,
         last_handled_reconcile_at: handled(
-            gateway, desired, observed, names::FLUX_REQUESTED_AT, before.last_handled_reconcile_at.as_ref(),
+            gateway,
+            desired,
+            observed,
+            names::FLUX_REQUESTED_AT,
+            before.last_handled_reconcile_at.as_ref(),
         ),
         last_handled_request: handled(
-            gateway, desired, observed, names::RECONCILE_AT, before.last_handled_request.as_ref(),
+            gateway,
+            desired,
+            observed,
+            names::RECONCILE_AT,
+            before.last_handled_request.as_ref(),
         ),
         // The last that was seen: a gateway that is away has not become another one.
-        version: facts.map(|facts| facts.version.reported.clone()).or_else(|| before.version.clone()),
+        version: facts
+            .map(|facts| facts.version.reported.clone())
+            .or_else(|| before.version.clone()),
         protocol: facts.map_or(before.protocol, |facts| i32::try_from(facts.protocol).ok()),
-        contract: facts.map(|facts| facts.contract.to_string()).or_else(|| before.contract.clone()),
+        contract: facts
+            .map(|facts| facts.contract.to_string())
+            .or_else(|| before.contract.clone()),
         boot_id: facts.map_or_else(|| before.boot_id.clone(), |facts| facts.boot_id.clone()),
         main_agent: before.main_agent.clone(),
         agents: before.agents.clone(),
@@ -71,7 +83,11 @@ pub fn of(
         preserved_heartbeats: before.preserved_heartbeats.clone(),
     };
     let news = news(&before.conditions, &findings.ready);
-    Report { status, news, look_again }
+    Report {
+        status,
+        news,
+        look_again,
+    }
 }
 
 /// Every aspect of a Gateway, as this pass found it.
@@ -88,23 +104,33 @@ impl Findings {
     fn of(gateway: &Gateway, desired: &Desired, state: Option<&State>, outcome: &Outcome) -> Self {
         let tls_verified = tls_verified(gateway, state);
         match (&desired.connection, state) {
-            (Err(obstacle), _) => Self::failed(desired, &verdict::of_obstacle(gateway, obstacle), tls_verified),
+            (Err(obstacle), _) => {
+                Self::failed(desired, &verdict::of_obstacle(gateway, obstacle), tls_verified)
+            }
             (Ok(_), None | Some(State::Connecting)) => Self::connecting(gateway, tls_verified),
             (Ok(_), Some(State::Down(trouble))) => {
                 let mut verdict = verdict::of_trouble(gateway, trouble);
                 if let Some(why) = &outcome.device_key_not_stored {
-                    let message = format!("the gateway wants a device identity, but its key cannot be stored: {why}");
+                    let message =
+                        format!("the gateway wants a device identity, but its key cannot be stored: {why}");
                     verdict.finding = Finding::new(Truth::False, Reason::DeviceKeyNotStored, message);
                 }
                 Self::failed(desired, &verdict, tls_verified)
             }
-            (Ok(wanted), Some(State::Up(facts))) => Self::connected(gateway, desired, wanted, facts, tls_verified),
+            (Ok(wanted), Some(State::Up(facts))) => {
+                Self::connected(gateway, desired, wanted, facts, tls_verified)
+            }
         }
     }
 
     fn connecting(gateway: &Gateway, tls_verified: Finding) -> Self {
-        let unknown =
-            || Finding::new(Truth::Unknown, Reason::Connecting, format!("connecting to {}", gateway.spec.url));
+        let unknown = || {
+            Finding::new(
+                Truth::Unknown,
+                Reason::Connecting,
+                format!("connecting to {}", gateway.spec.url),
+            )
+        };
         Self {
             reachable: unknown(),
             authenticated: unknown(),
@@ -116,23 +142,39 @@ impl Findings {
     }
 
     fn failed(desired: &Desired, verdict: &Verdict, tls_verified: Finding) -> Self {
-        let Verdict { layer, finding, before } = verdict;
+        let Verdict {
+            layer,
+            finding,
+            before,
+        } = verdict;
+        let unknown = format!("not known while {} is not True", layer.condition());
         let at = |this: Layer, good: fn(&Desired) -> Finding| match this.cmp(layer) {
             std::cmp::Ordering::Equal => finding.clone(),
-            std::cmp::Ordering::Less if *before == Truth::True || this == Layer::Reachable && !untried(verdict) => {
+            std::cmp::Ordering::Less
+                if *before == Truth::True || this == Layer::Reachable && !untried(verdict) =>
+            {
                 good(desired)
             }
             std::cmp::Ordering::Less | std::cmp::Ordering::Greater => {
-                Finding::new(Truth::Unknown, Reason::NotTried, format!("not known: {}", finding.message))
+                Finding::new(Truth::Unknown, Reason::NotTried, unknown.as_str())
             }
         };
         Self {
-            reachable: at(Layer::Reachable, |_| Finding::new(Truth::True, Reason::Connected, "the gateway answers")),
+            reachable: at(Layer::Reachable, |_| {
+                Finding::new(Truth::True, Reason::Connected, "the gateway answers")
+            }),
             authenticated: at(Layer::Authenticated, |_| token_accepted()),
             paired: at(Layer::Paired, paired),
             compatible: at(Layer::Compatible, |_| unchecked_version()),
             tls_verified,
-            ready: Finding { truth: if finding.truth == Truth::True { Truth::Unknown } else { finding.truth }, ..finding.clone() },
+            ready: Finding {
+                truth: if finding.truth == Truth::True {
+                    Truth::Unknown
+                } else {
+                    finding.truth
+                },
+                ..finding.clone()
+            },
         }
     }
 
@@ -152,15 +194,21 @@ impl Findings {
                 Reason::Suspended,
                 format!("suspended: OpenClaw {version} is observed, nothing is written"),
             ),
-            (Truth::True | Truth::Unknown, false) => {
-                Finding::new(Truth::True, Reason::Connected, format!("connected to OpenClaw {version}"))
-            }
+            (Truth::True | Truth::Unknown, false) => Finding::new(
+                Truth::True,
+                Reason::Connected,
+                format!("connected to OpenClaw {version}"),
+            ),
         };
         Self {
             reachable: Finding::new(Truth::True, Reason::Connected, "the gateway answers"),
             authenticated: match wanted.target.credentials.token {
                 Some(_) => token_accepted(),
-                None => Finding::new(Truth::True, Reason::TokenAccepted, "the gateway asks for no token"),
+                None => Finding::new(
+                    Truth::True,
+                    Reason::TokenAccepted,
+                    "the gateway asks for no token",
+                ),
             },
             paired: paired(desired),
             compatible,
@@ -179,23 +227,39 @@ fn untried(verdict: &Verdict) -> bool {
 }
 
 fn token_accepted() -> Finding {
-    Finding::new(Truth::True, Reason::TokenAccepted, "the gateway accepted the token")
+    Finding::new(
+        Truth::True,
+        Reason::TokenAccepted,
+        "the gateway accepted the token",
+    )
 }
 
 fn unchecked_version() -> Finding {
-    Finding::new(Truth::Unknown, Reason::NotTried, "the gateway's version is not known yet")
+    Finding::new(
+        Truth::Unknown,
+        Reason::NotTried,
+        "the gateway's version is not known yet",
+    )
 }
 
 fn paired(desired: &Desired) -> Finding {
-    let identity = desired.connection.as_ref().map(|wanted| &wanted.target.credentials.identity);
+    let identity = desired
+        .connection
+        .as_ref()
+        .map(|wanted| &wanted.target.credentials.identity);
     let (reason, message) = match identity {
-        Ok(Identity::Device(key)) => (Reason::DeviceAccepted, format!("the gateway knows our device {}", key.id())),
-        Ok(Identity::ControlUi) => {
-            (Reason::DevicePairingDisabled, "the gateway allows connections without a device".to_owned())
-        }
-        Ok(Identity::TokenOnly) | Err(_) => {
-            (Reason::DeviceNotNeeded, "the gateway lets this address in by token alone".to_owned())
-        }
+        Ok(Identity::Device(key)) => (
+            Reason::DeviceAccepted,
+            format!("the gateway knows our device {}", key.id()),
+        ),
+        Ok(Identity::ControlUi) => (
+            Reason::DevicePairingDisabled,
+            "the gateway allows connections without a device".to_owned(),
+        ),
+        Ok(Identity::TokenOnly) | Err(_) => (
+            Reason::DeviceNotNeeded,
+            "the gateway lets this address in by token alone".to_owned(),
+        ),
     };
     Finding::new(Truth::True, reason, message)
 }
@@ -207,7 +271,9 @@ fn compatible(gateway: &Gateway, desired: &Desired, version: &ServerVersion) -> 
         (Some(known), Some(oldest)) if *known < oldest => Finding::new(
             Truth::False,
             Reason::VersionTooOld,
-            format!("the gateway is OpenClaw {known}, older than spec.minimumVersion {minimum}: upgrade the gateway, or lower spec.minimumVersion"),
+            format!(
+                "the gateway is OpenClaw {known}, older than spec.minimumVersion {minimum}: upgrade the gateway, or lower spec.minimumVersion"
+            ),
         ),
         (Some(known), _) => Finding::new(
             Truth::True,
@@ -217,14 +283,20 @@ fn compatible(gateway: &Gateway, desired: &Desired, version: &ServerVersion) -> 
         (None, _) => Finding::new(
             Truth::Unknown,
             Reason::VersionUnknown,
-            format!("the gateway calls itself {reported:?}, which cannot be compared with spec.minimumVersion {minimum}"),
+            format!(
+                "the gateway calls itself {reported:?}, which cannot be compared with spec.minimumVersion {minimum}"
+            ),
         ),
     }
 }
 
 fn tls_verified(gateway: &Gateway, state: Option<&State>) -> Finding {
     if !gateway.spec.url.starts_with("wss:") {
-        return Finding::new(Truth::Unknown, Reason::NoTls, "ws:// is not encrypted: keep it to a private network");
+        return Finding::new(
+            Truth::Unknown,
+            Reason::NoTls,
+            "ws:// is not encrypted: keep it to a private network",
+        );
     }
     if gateway.spec.allow_insecure_tls {
         return Finding::new(
@@ -234,9 +306,11 @@ fn tls_verified(gateway: &Gateway, state: Option<&State>) -> Finding {
         );
     }
     match state {
-        Some(State::Up(_)) => {
-            Finding::new(Truth::True, Reason::CertificateVerified, "the gateway's certificate was checked")
-        }
+        Some(State::Up(_)) => Finding::new(
+            Truth::True,
+            Reason::CertificateVerified,
+            "the gateway's certificate was checked",
+        ),
         Some(State::Down(Trouble::Tls(trouble))) => {
             let verdict = verdict::of_trouble(gateway, &Trouble::Tls(trouble.clone()));
             verdict.finding
@@ -254,8 +328,19 @@ fn conditions(
     findings: &Findings,
     now: Timestamp,
 ) -> (Vec<Condition>, Option<Duration>) {
-    let book = Book { before: &before.conditions, generation: gateway.metadata.generation, now };
-    let Findings { reachable, authenticated, paired, compatible, tls_verified, ready } = findings;
+    let book = Book {
+        before: &before.conditions,
+        generation: gateway.metadata.generation,
+        now,
+    };
+    let Findings {
+        reachable,
+        authenticated,
+        paired,
+        compatible,
+        tls_verified,
+        ready,
+    } = findings;
     let (reconciling, stalled, look_again) = progress(gateway, before, ready, now);
     let mut list = vec![book.write(condition::READY, ready)];
     list.extend(reconciling.map(|finding| book.write(condition::RECONCILING, &finding)));
@@ -278,7 +363,17 @@ fn progress(
     ready: &Finding,
     now: Timestamp,
 ) -> (Option<Finding>, Option<Finding>, Option<Duration>) {
-    let as_true = || Finding { truth: Truth::True, ..ready.clone() };
+    let as_true = || Finding {
+        truth: Truth::True,
+        ..ready.clone()
+    };
+    let waiting = || {
+        Finding::new(
+            Truth::True,
+            ready.reason,
+            "waiting for it to come right; Stalled after 5 minutes",
+        )
+    };
     match ready.reason.remedy() {
         Remedy::None => (None, None, None),
         Remedy::Person => (None, Some(as_true()), None),
@@ -291,7 +386,7 @@ fn progress(
             let since = earlier(condition::RECONCILING).map_or(now, |waiting| waiting.last_transition_time.0);
             let waited = Duration::try_from(now.duration_since(since)).unwrap_or_default();
             match PATIENCE.checked_sub(waited).filter(|left| !left.is_zero()) {
-                Some(left) => (Some(as_true()), None, Some(left)),
+                Some(left) => (Some(waiting()), None, Some(left)),
                 None => (None, Some(as_true()), None),
             }
         }
@@ -306,15 +401,28 @@ fn handled(
     annotation: &str,
     before: Option<&String>,
 ) -> Option<String> {
-    let asked = gateway.metadata.annotations.as_ref().and_then(|all| all.get(annotation));
+    let asked = gateway
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(annotation));
     match asked {
         Some(asked) if observed.answers(desired) => Some(asked.clone()),
         Some(_) | None => before.cloned(),
     }
 }
 
-fn device(desired: &Desired, state: Option<&State>, before: &GatewayStatus, now: Timestamp) -> Option<Device> {
-    let id = desired.connection.as_ref().ok().and_then(|wanted| wanted.target.device_id())?;
+fn device(
+    desired: &Desired,
+    state: Option<&State>,
+    before: &GatewayStatus,
+    now: Timestamp,
+) -> Option<Device> {
+    let id = desired
+        .connection
+        .as_ref()
+        .ok()
+        .and_then(|wanted| wanted.target.device_id())?;
     let pairing = match state {
         Some(State::Down(Trouble::PairingRequired(request))) => {
             let request_id = request.request_id.clone().unwrap_or_default();
@@ -323,11 +431,18 @@ fn device(desired: &Desired, state: Option<&State>, before: &GatewayStatus, now:
                 .filter(|earlier| earlier.request_id == request_id)
                 .and_then(|earlier| earlier.since.clone())
                 .unwrap_or(Time(now));
-            Some(PairingRequest { request_id, approve: verdict::approve_command(request), since: Some(since) })
+            Some(PairingRequest {
+                request_id,
+                approve: verdict::approve_command(request),
+                since: Some(since),
+            })
         }
         Some(State::Connecting | State::Up(_) | State::Down(_)) | None => None,
     };
-    Some(Device { id: id.to_owned(), pairing })
+    Some(Device {
+        id: id.to_owned(),
+        pairing,
+    })
 }
 
 fn refused(
@@ -343,7 +458,10 @@ fn refused(
                 .filter(|earlier| earlier.credential == desired.credential)
                 .and_then(|earlier| earlier.at.clone())
                 .unwrap_or(Time(now));
-            Some(RefusedCredential { credential: desired.credential.clone(), at: Some(at) })
+            Some(RefusedCredential {
+                credential: desired.credential.clone(),
+                at: Some(at),
+            })
         }
         // While nothing is known, what was refused stays refused.
         Some(State::Connecting) | None => before.refused_credential.clone(),
@@ -359,7 +477,11 @@ fn news(before: &[Condition], ready: &Finding) -> Vec<News> {
         return Vec::new();
     }
     let warning = ready.truth == Truth::False;
-    vec![News { warning, reason: ready.reason, note: ready.message.clone() }]
+    vec![News {
+        warning,
+        reason: ready.reason,
+        note: ready.message.clone(),
+    }]
 }
 
 #[cfg(test)]
@@ -387,7 +509,10 @@ mod tests {
             url: "wss://harbour.example.com:18789".into(),
             workspace_root: "~/.openclaw".into(),
             minimum_version: "2026.2.9".into(),
-            token_secret_ref: Some(SecretKeyRef { name: "harbour-token".into(), key: "token".into() }),
+            token_secret_ref: Some(SecretKeyRef {
+                name: "harbour-token".into(),
+                key: "token".into(),
+            }),
             ..GatewaySpec::default()
         };
         let mut gateway = Gateway::new("harbour", spec);
@@ -397,9 +522,14 @@ mod tests {
     }
 
     fn document(pairs: &[(&str, &str)]) -> Fact<Document> {
-        let data: BTreeMap<_, _> =
-            pairs.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec()))).collect();
-        Fact::Known(Document { version: "u1/7".into(), data })
+        let data: BTreeMap<_, _> = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())))
+            .collect();
+        Fact::Known(Document {
+            version: "u1/7".into(),
+            data,
+        })
     }
 
     fn snapshot(gateway: Gateway) -> Snapshot {
@@ -415,10 +545,19 @@ mod tests {
     fn pass(snapshot: &Snapshot, state: Option<State>, second: i64) -> Report {
         let desired = desired::gateway::of(snapshot);
         let link = match (&desired.connection, state) {
-            (Ok(wanted), Some(state)) => Fact::Known(Link { answers: wanted.clone(), state }),
+            (Ok(wanted), Some(state)) => Fact::Known(Link {
+                answers: wanted.clone(),
+                state,
+            }),
             (Ok(_) | Err(_), _) => Fact::Absent,
         };
-        of(snapshot, &desired, &Observed { link }, &Outcome::default(), at(second))
+        of(
+            snapshot,
+            &desired,
+            &Observed { link },
+            &Outcome::default(),
+            at(second),
+        )
     }
 
     /// The next pass, over what the last one wrote.
@@ -430,7 +569,10 @@ mod tests {
 
     fn up(version: &str) -> State {
         State::Up(Facts {
-            version: ServerVersion { reported: version.into(), known: Version::parse(version) },
+            version: ServerVersion {
+                reported: version.into(),
+                known: Version::parse(version),
+            },
             protocol: 4,
             contract: Contract::V2026_9_6,
             boot_id: Some("b1".into()),
@@ -445,12 +587,27 @@ mod tests {
     /// One line a condition, as a reader of `kubectl describe` sees it.
     fn story(report: &Report) -> String {
         let lines = report.status.conditions.iter().map(|condition| {
-            let Condition { type_, status, reason, message, .. } = condition;
+            let Condition {
+                type_,
+                status,
+                reason,
+                message,
+                ..
+            } = condition;
             format!("{type_:13} {status:7} {reason}: {message}\n")
         });
-        let news = report.news.iter().map(|News { warning, reason, note: _ }| {
-            format!("Event         {} {reason}\n", if *warning { "Warning" } else { "Normal " })
-        });
+        let news = report.news.iter().map(
+            |News {
+                 warning,
+                 reason,
+                 note: _,
+             }| {
+                format!(
+                    "Event         {} {reason}\n",
+                    if *warning { "Warning" } else { "Normal " }
+                )
+            },
+        );
         lines.chain(news).collect()
     }
 
@@ -466,7 +623,9 @@ mod tests {
         vec![
             Trouble::HostNotFound,
             Trouble::ConnectionRefused,
-            Trouble::HostUnreachable { detail: "network unreachable".into() },
+            Trouble::HostUnreachable {
+                detail: "network unreachable".into(),
+            },
             Trouble::ConnectTimedOut,
             Trouble::Tls(TlsTrouble::UnknownAuthority),
             Trouble::Tls(TlsTrouble::WrongName),
@@ -477,24 +636,43 @@ mod tests {
             Trouble::UpgradeRefused { status: 403 },
             Trouble::UpgradeRefused { status: 503 },
             Trouble::UpgradeRefused { status: 404 },
-            Trouble::NotAGateway { saw: "a WebSocket of another kind" },
-            Trouble::Starting { retry_after: seconds(1) },
+            Trouble::NotAGateway {
+                saw: "a WebSocket of another kind",
+            },
+            Trouble::Starting {
+                retry_after: seconds(1),
+            },
             Trouble::Silent,
-            Trouble::Lost { code: Some(1012), reason: "service restart".into() },
-            Trouble::Lost { code: None, reason: "end of stream".into() },
+            Trouble::Lost {
+                code: Some(1012),
+                reason: "service restart".into(),
+            },
+            Trouble::Lost {
+                code: None,
+                reason: "end of stream".into(),
+            },
             Trouble::TokenMissing,
             Trouble::TokenRefused,
-            Trouble::LockedOut { retry_after: seconds(299) },
+            Trouble::LockedOut {
+                retry_after: seconds(299),
+            },
             Trouble::HeldBack,
             Trouble::DeviceNeeded,
             pairing(Some("b07620c0-1111")),
             pairing(Some("x; rm -rf ~")),
-            Trouble::DeviceRefused { code: "DEVICE_AUTH_SIGNATURE_EXPIRED".into() },
+            Trouble::DeviceRefused {
+                code: "DEVICE_AUTH_SIGNATURE_EXPIRED".into(),
+            },
             Trouble::ControlUiNotAllowed,
             Trouble::ControlUiRetired,
-            Trouble::ScopesMissing { granted: vec!["operator.read".into()] },
+            Trouble::ScopesMissing {
+                granted: vec!["operator.read".into()],
+            },
             Trouble::ProtocolMismatch { expected: Some(5) },
-            Trouble::Refused { code: "INVALID_REQUEST".into(), message: "something new".into() },
+            Trouble::Refused {
+                code: "INVALID_REQUEST".into(),
+                message: "something new".into(),
+            },
         ]
     }
 
@@ -512,13 +690,21 @@ mod tests {
 
     #[test]
     fn every_obstacle_in_words() {
-        let bundle = CaBundleRef { kind: CaBundleKind::ConfigMap, name: "ca".into(), key: "ca.crt".into() };
+        let bundle = CaBundleRef {
+            kind: CaBundleKind::ConfigMap,
+            name: "ca".into(),
+            key: "ca.crt".into(),
+        };
         let with = |change: fn(&mut Snapshot)| {
             let mut gateway = harbour();
             gateway.spec.ca_bundle_ref = Some(bundle.clone());
             let mut snapshot = snapshot(gateway);
             let key = rcgen::KeyPair::generate().unwrap();
-            let pem = rcgen::CertificateParams::new(vec!["ca".into()]).unwrap().self_signed(&key).unwrap().pem();
+            let pem = rcgen::CertificateParams::new(vec!["ca".into()])
+                .unwrap()
+                .self_signed(&key)
+                .unwrap()
+                .pem();
             snapshot.ca_bundle = document(&[("ca.crt", &pem)]);
             change(&mut snapshot);
             story(&pass(&snapshot, None, 0))
@@ -549,7 +735,10 @@ mod tests {
         assert_eq!(first.status.observed_generation, Some(1));
         then(&mut snapshot, &first);
         let second = pass(&snapshot, Some(up("2026.9.6")), 90);
-        assert_eq!(second.status, first.status, "nothing changed, so nothing is to be written");
+        assert_eq!(
+            second.status, first.status,
+            "nothing changed, so nothing is to be written"
+        );
         assert!(second.news.is_empty());
     }
 
@@ -558,7 +747,10 @@ mod tests {
         let mut snapshot = snapshot(harbour());
         let down = || Some(State::Down(Trouble::ConnectionRefused));
         let first = pass(&snapshot, down(), 0);
-        assert_eq!(status_of(&first, "Reconciling"), Some(("True", "ConnectionRefused")));
+        assert_eq!(
+            status_of(&first, "Reconciling"),
+            Some(("True", "ConnectionRefused"))
+        );
         assert_eq!(status_of(&first, "Stalled"), None);
         assert_eq!(first.look_again, Some(PATIENCE));
         then(&mut snapshot, &first);
@@ -567,7 +759,10 @@ mod tests {
         assert_eq!(later.look_again, Some(Duration::from_secs(1)));
         let stalled = pass(&snapshot, down(), 300);
         assert_eq!(status_of(&stalled, "Reconciling"), None);
-        assert_eq!(status_of(&stalled, "Stalled"), Some(("True", "ConnectionRefused")));
+        assert_eq!(
+            status_of(&stalled, "Stalled"),
+            Some(("True", "ConnectionRefused"))
+        );
         then(&mut snapshot, &stalled);
         let after = pass(&snapshot, down(), 4000);
         assert_eq!(after.status, stalled.status, "it stays so, quietly");
@@ -588,7 +783,10 @@ mod tests {
         edited.metadata.generation = Some(2);
         snapshot.gateway = Arc::new(edited);
         let edited = pass(&snapshot, Some(State::Down(Trouble::ConnectionRefused)), 500);
-        assert_eq!(status_of(&edited, "Reconciling"), Some(("True", "ConnectionRefused")));
+        assert_eq!(
+            status_of(&edited, "Reconciling"),
+            Some(("True", "ConnectionRefused"))
+        );
     }
 
     #[test]
@@ -601,7 +799,11 @@ mod tests {
         let refused = pass(&snapshot, Some(State::Down(Trouble::TokenRefused)), 1);
         assert_eq!(refused.news.len(), 1);
         then(&mut snapshot, &refused);
-        assert!(pass(&snapshot, Some(State::Down(Trouble::TokenRefused)), 2).news.is_empty());
+        assert!(
+            pass(&snapshot, Some(State::Down(Trouble::TokenRefused)), 2)
+                .news
+                .is_empty()
+        );
     }
 
     #[test]
@@ -617,7 +819,10 @@ mod tests {
         for tried in [up("2026.9.6"), State::Down(Trouble::HostNotFound)] {
             let report = pass(&snapshot, Some(tried), 0);
             assert_eq!(report.status.last_handled_request.as_deref(), Some("monday"));
-            assert_eq!(report.status.last_handled_reconcile_at.as_deref(), Some("tuesday"));
+            assert_eq!(
+                report.status.last_handled_reconcile_at.as_deref(),
+                Some("tuesday")
+            );
         }
     }
 
@@ -628,12 +833,21 @@ mod tests {
         then(&mut snapshot, &refused);
         assert_eq!(desired::gateway::of(&snapshot).refused_at, Some(at(5)));
         let connecting = pass(&snapshot, Some(State::Connecting), 6);
-        assert_eq!(connecting.status.refused_credential, refused.status.refused_credential);
+        assert_eq!(
+            connecting.status.refused_credential,
+            refused.status.refused_credential
+        );
         let mut changed = snapshot.clone();
-        changed.token = Fact::Known(Document { version: "u1/8".into(), data: BTreeMap::new() });
+        changed.token = Fact::Known(Document {
+            version: "u1/8".into(),
+            data: BTreeMap::new(),
+        });
         assert_eq!(desired::gateway::of(&changed).refused_at, None);
         let mut asked = snapshot.gateway.as_ref().clone();
-        asked.metadata.annotations = Some(BTreeMap::from([(names::RECONCILE_AT.to_owned(), "now".to_owned())]));
+        asked.metadata.annotations = Some(BTreeMap::from([(
+            names::RECONCILE_AT.to_owned(),
+            "now".to_owned(),
+        )]));
         snapshot.gateway = Arc::new(asked);
         assert_eq!(desired::gateway::of(&snapshot).refused_at, None);
         let accepted = pass(&snapshot, Some(up("2026.9.6")), 7);
@@ -650,7 +864,10 @@ mod tests {
         assert_eq!(status_of(&old, "Ready"), Some(("False", "VersionTooOld")));
         assert_eq!(status_of(&old, "Stalled"), Some(("True", "VersionTooOld")));
         let unknown = pass(&snapshot, Some(up("dev")), 0);
-        assert_eq!(status_of(&unknown, "Compatible"), Some(("Unknown", "VersionUnknown")));
+        assert_eq!(
+            status_of(&unknown, "Compatible"),
+            Some(("Unknown", "VersionUnknown"))
+        );
         assert_eq!(status_of(&unknown, "Ready"), Some(("True", "Connected")));
     }
 }

@@ -207,11 +207,21 @@ mod tests {
     #[test]
     fn every_reason_is_explained_in_the_docs_and_nothing_else_is() {
         let docs = include_str!("../../docs/reasons.md");
-        let explained: Vec<&str> =
-            docs.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name).collect();
+        let explained: Vec<&str> = docs
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+            .map(|(name, _)| name)
+            .collect();
         for reason in Reason::ALL {
-            assert!(explained.contains(&reason.to_string().as_str()), "docs/reasons.md does not explain {reason}");
+            assert!(
+                explained.contains(&reason.to_string().as_str()),
+                "docs/reasons.md does not explain {reason}"
+            );
         }
-        assert_eq!(explained.len(), Reason::ALL.len(), "docs/reasons.md explains what is no reason, or one twice");
+        assert_eq!(
+            explained.len(),
+            Reason::ALL.len(),
+            "docs/reasons.md explains what is no reason, or one twice"
+        );
     }
 }

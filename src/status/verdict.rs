@@ -4,9 +4,9 @@
 use super::condition::{Finding, Truth};
 use super::reason::Reason;
 use crate::desired::gateway::{Obstacle, Referent};
-use crate::gateway::Trouble;
 use crate::gateway::trouble::{PairingRequest, TlsTrouble};
-use crate::resource::Gateway;
+use crate::gateway::{Address, Trouble};
+use crate::resource::{Gateway, condition};
 
 /// The layers of a connection, from the outside in: what fails in one leaves the next ones unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +15,17 @@ pub(super) enum Layer {
     Authenticated,
     Paired,
     Compatible,
+}
+
+impl Layer {
+    pub(super) fn condition(self) -> &'static str {
+        match self {
+            Self::Reachable => condition::REACHABLE,
+            Self::Authenticated => condition::AUTHENTICATED,
+            Self::Paired => condition::PAIRED,
+            Self::Compatible => condition::COMPATIBLE,
+        }
+    }
 }
 
 /// Where it fails, and how.
@@ -29,12 +40,19 @@ pub(super) struct Verdict {
 impl Verdict {
     /// Everything before `layer` is fine.
     fn at(layer: Layer, reason: Reason, message: String) -> Self {
-        Self { layer, finding: Finding::new(Truth::False, reason, message), before: Truth::True }
+        Self {
+            layer,
+            finding: Finding::new(Truth::False, reason, message),
+            before: Truth::True,
+        }
     }
 
     /// Nothing was tried: of the other layers nothing is known.
     fn untried(layer: Layer, reason: Reason, message: String) -> Self {
-        Self { before: Truth::Unknown, ..Self::at(layer, reason, message) }
+        Self {
+            before: Truth::Unknown,
+            ..Self::at(layer, reason, message)
+        }
     }
 }
 
@@ -42,7 +60,11 @@ impl Verdict {
 pub(super) fn approve_command(request: &PairingRequest) -> String {
     match &request.request_id {
         // The id is the gateway's word and goes into a command that a person will paste.
-        Some(id) if id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c)) => {
+        Some(id)
+            if id
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c)) =>
+        {
             format!("openclaw devices approve {id}")
         }
         Some(_) | None => "openclaw devices list".to_owned(),
@@ -52,7 +74,12 @@ pub(super) fn approve_command(request: &PairingRequest) -> String {
 pub(super) fn of_obstacle(gateway: &Gateway, obstacle: &Obstacle) -> Verdict {
     let namespace = gateway.metadata.namespace.as_deref().unwrap_or_default();
     let place = |referent: &Referent| {
-        let Referent { field: _, kind, name, key: _ } = referent;
+        let Referent {
+            field: _,
+            kind,
+            name,
+            key: _,
+        } = referent;
         format!("{kind} {namespace}/{name}")
     };
     // A CA bundle is needed to reach the gateway, a token or a key only to be let in.
@@ -67,7 +94,10 @@ pub(super) fn of_obstacle(gateway: &Gateway, obstacle: &Obstacle) -> Verdict {
         Obstacle::MinimumVersion => Verdict::untried(
             Layer::Compatible,
             Reason::InvalidSpec,
-            format!("spec.minimumVersion {:?} is no version such as 2026.2.9", gateway.spec.minimum_version),
+            format!(
+                "spec.minimumVersion {:?} is no version such as 2026.2.9",
+                gateway.spec.minimum_version
+            ),
         ),
         Obstacle::Unreadable(referent) => Verdict::untried(
             layer(referent),
@@ -83,8 +113,10 @@ pub(super) fn of_obstacle(gateway: &Gateway, obstacle: &Obstacle) -> Verdict {
                 Layer::Authenticated | Layer::Paired | Layer::Compatible => Reason::SecretNotFound,
             };
             let Referent { field, key, .. } = referent;
-            let message =
-                format!("{} does not exist: create it with key {key}, or change {field}", place(referent));
+            let message = format!(
+                "{} does not exist: create it with key {key}, or change {field}",
+                place(referent)
+            );
             Verdict::untried(layer(referent), reason, message)
         }
         Obstacle::NoSuchKey { referent, keys } => {
@@ -92,21 +124,35 @@ pub(super) fn of_obstacle(gateway: &Gateway, obstacle: &Obstacle) -> Verdict {
                 Layer::Reachable => Reason::CaBundleNotFound,
                 Layer::Authenticated | Layer::Paired | Layer::Compatible => Reason::SecretKeyNotFound,
             };
-            let has = if keys.is_empty() { "it is empty".to_owned() } else { format!("it has {}", keys.join(", ")) };
+            let has = if keys.is_empty() {
+                "it is empty".to_owned()
+            } else {
+                format!("it has {}", keys.join(", "))
+            };
             let Referent { field, key, .. } = referent;
-            let message =
-                format!("{} has no key {key} ({has}): add the key, or change {field}.key", place(referent));
+            let message = format!(
+                "{} has no key {key} ({has}): add the key, or change {field}.key",
+                place(referent)
+            );
             Verdict::untried(layer(referent), reason, message)
         }
         Obstacle::Token { referent, error } => Verdict::untried(
             Layer::Authenticated,
             Reason::TokenInvalid,
-            format!("the token in {} (key {}) {error}: put the gateway's token there", place(referent), referent.key),
+            format!(
+                "the token in {} (key {}) {error}: put the gateway's token there",
+                place(referent),
+                referent.key
+            ),
         ),
         Obstacle::CaBundle { referent, error } => Verdict::untried(
             Layer::Reachable,
             Reason::CaBundleInvalid,
-            format!("the CA bundle in {} (key {}) {error}", place(referent), referent.key),
+            format!(
+                "the CA bundle in {} (key {}) {error}",
+                place(referent),
+                referent.key
+            ),
         ),
         Obstacle::DeviceKey { referent } => Verdict::untried(
             Layer::Authenticated,
@@ -127,7 +173,10 @@ pub(super) fn of_trouble(gateway: &Gateway, trouble: &Trouble) -> Verdict {
     let token = match &spec.token_secret_ref {
         Some(secret) => {
             let namespace = gateway.metadata.namespace.as_deref().unwrap_or_default();
-            format!("the token in Secret {namespace}/{} (key {})", secret.name, secret.key)
+            format!(
+                "the token in Secret {namespace}/{} (key {})",
+                secret.name, secret.key
+            )
         }
         None => "the connection without a token".to_owned(),
     };
@@ -135,7 +184,7 @@ pub(super) fn of_trouble(gateway: &Gateway, trouble: &Trouble) -> Verdict {
         Trouble::HostNotFound => Verdict::at(
             Reachable,
             Reason::HostNotFound,
-            format!("cannot resolve the host of {url}: check spec.url; tried again with back-off"),
+            format!("cannot resolve {}: check the host in spec.url {url}; tried again with back-off", host_of(url)),
         ),
         Trouble::ConnectionRefused => Verdict::at(
             Reachable,
@@ -303,26 +352,37 @@ pub(super) fn of_trouble(gateway: &Gateway, trouble: &Trouble) -> Verdict {
     }
 }
 
+fn host_of(url: &str) -> String {
+    Address::parse(url).map_or_else(|_| url.to_owned(), |address| address.host().to_string())
+}
+
 fn of_tls(url: &str, trouble: &TlsTrouble) -> (Reason, String) {
     match trouble {
         TlsTrouble::UnknownAuthority => (
             Reason::TlsUnknownAuthority,
-            format!("the certificate of {url} is signed by an authority that is not trusted: name its CA in spec.caBundleRef"),
+            format!(
+                "the certificate of {url} is signed by an authority that is not trusted: name its CA in spec.caBundleRef"
+            ),
         ),
         TlsTrouble::WrongName => (
             Reason::TlsWrongName,
-            format!("the certificate of {url} is for another name: use the name it is for in spec.url, or renew it"),
+            format!(
+                "the certificate of {url} is for another name: use the name it is for in spec.url, or renew it"
+            ),
         ),
-        TlsTrouble::Expired => {
-            (Reason::TlsExpired, format!("the certificate of {url} has expired: renew it on the gateway's side"))
-        }
+        TlsTrouble::Expired => (
+            Reason::TlsExpired,
+            format!("the certificate of {url} has expired: renew it on the gateway's side"),
+        ),
         TlsTrouble::NotYetValid => (
             Reason::TlsNotYetValid,
             format!("the certificate of {url} is not valid yet: check the clocks of both sides"),
         ),
         TlsTrouble::NotTls => (
             Reason::TlsNotSpoken,
-            format!("{url} does not speak TLS: use ws:// in spec.url, or a TLS proxy in front of the gateway"),
+            format!(
+                "{url} does not speak TLS: use ws:// in spec.url, or a TLS proxy in front of the gateway"
+            ),
         ),
         TlsTrouble::Other(detail) => (Reason::TlsFailed, format!("TLS with {url} failed: {detail}")),
     }

@@ -13,8 +13,11 @@ pub enum Format {
 /// `level` is a level of our own lines (libraries then say warnings only), or directives such as
 /// `info,quartermaster=debug`.
 pub fn start(format: Format, level: &str) -> Result<(), String> {
-    let directives =
-        if level.contains([',', '=']) { level.to_owned() } else { format!("warn,quartermaster={level}") };
+    let directives = if level.contains([',', '=']) {
+        level.to_owned()
+    } else {
+        format!("warn,quartermaster={level}")
+    };
     let filter = EnvFilter::try_new(directives).map_err(|error| format!("--log-level {level:?}: {error}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -24,17 +24,26 @@ pub struct Metrics {
 }
 
 /// A pass without I/O takes 0.1 ms, one with a few reads some 5 ms; beyond 10 s a deadline has struck.
-const PASS_BUCKETS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+const PASS_BUCKETS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];
 
 /// The conditions of a Gateway that are told as metrics.
-const CONDITIONS: [&str; 5] =
-    [condition::READY, condition::REACHABLE, condition::AUTHENTICATED, condition::PAIRED, condition::COMPATIBLE];
+const CONDITIONS: [&str; 5] = [
+    condition::READY,
+    condition::REACHABLE,
+    condition::AUTHENTICATED,
+    condition::PAIRED,
+    condition::COMPATIBLE,
+];
 
 impl Metrics {
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         #[cfg(target_os = "linux")]
-        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        registry.register(Box::new(
+            prometheus::process_collector::ProcessCollector::for_self(),
+        ))?;
         let counter = |name, help, labels: &[&str]| {
             let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(metric.clone()))?;
@@ -47,7 +56,11 @@ impl Metrics {
         };
         let buckets = PASS_BUCKETS.to_vec();
         let pass_seconds = HistogramVec::new(
-            HistogramOpts::new("controller_runtime_reconcile_time_seconds", "How long a pass took.").buckets(buckets),
+            HistogramOpts::new(
+                "controller_runtime_reconcile_time_seconds",
+                "How long a pass took.",
+            )
+            .buckets(buckets),
             &["controller"],
         )?;
         registry.register(Box::new(pass_seconds.clone()))?;
@@ -68,7 +81,11 @@ impl Metrics {
                 "Writes to the API server by kind and verb.",
                 &["kind", "verb"],
             )?,
-            watch_healthy: gauge("quartermaster_watch_healthy", "1 while a watch is fed.", &["watch"])?,
+            watch_healthy: gauge(
+                "quartermaster_watch_healthy",
+                "1 while a watch is fed.",
+                &["watch"],
+            )?,
             gateway_condition: gauge(
                 "quartermaster_gateway_condition",
                 "1 where a condition of a Gateway is True, 0 where it is False, -1 where it is Unknown.",
@@ -94,7 +111,9 @@ impl Metrics {
     pub async fn timed<T, E>(&self, kind: &str, pass: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let started = Instant::now();
         let result = pass.await;
-        self.pass_seconds.with_label_values(&[kind]).observe(started.elapsed().as_secs_f64());
+        self.pass_seconds
+            .with_label_values(&[kind])
+            .observe(started.elapsed().as_secs_f64());
         let word = if result.is_ok() { "success" } else { "error" };
         self.passes.with_label_values(&[kind, word]).inc();
         if result.is_err() {
@@ -108,7 +127,9 @@ impl Metrics {
     }
 
     pub fn watch(&self, watch: &str, healthy: bool) {
-        self.watch_healthy.with_label_values(&[watch]).set(i64::from(healthy));
+        self.watch_healthy
+            .with_label_values(&[watch])
+            .set(i64::from(healthy));
     }
 
     pub fn gateway(&self, gateway: &Gateway, status: &GatewayStatus) {
@@ -120,14 +141,18 @@ impl Metrics {
                 Some("False") => 0,
                 Some(_) | None => -1,
             };
-            self.gateway_condition.with_label_values(&labels(&key, kind)).set(value);
+            self.gateway_condition
+                .with_label_values(&labels(&key, kind))
+                .set(value);
         }
     }
 
     pub fn forget_gateway(&self, gateway: &ObjectRef<Gateway>) {
         for kind in CONDITIONS {
             // Never told of: nothing to forget.
-            self.gateway_condition.remove_label_values(&labels(gateway, kind)).ok();
+            self.gateway_condition
+                .remove_label_values(&labels(gateway, kind))
+                .ok();
         }
     }
 
@@ -143,5 +168,9 @@ impl Metrics {
 }
 
 fn labels<'a>(gateway: &'a ObjectRef<Gateway>, condition: &'a str) -> [&'a str; 3] {
-    [gateway.namespace.as_deref().unwrap_or_default(), gateway.name.as_str(), condition]
+    [
+        gateway.namespace.as_deref().unwrap_or_default(),
+        gateway.name.as_str(),
+        condition,
+    ]
 }

@@ -26,11 +26,21 @@ impl Sessions {
     /// The receiver yields each Gateway whose link has changed.
     pub fn new(surroundings: Surroundings) -> (Self, mpsc::UnboundedReceiver<ObjectRef<Gateway>>) {
         let (changed, changes) = mpsc::unbounded_channel();
-        (Self { open: Mutex::default(), surroundings, changed }, changes)
+        (
+            Self {
+                open: Mutex::default(),
+                surroundings,
+                changed,
+            },
+            changes,
+        )
     }
 
     pub fn link(&self, gateway: &Gateway) -> Fact<Link> {
-        self.with(|open| open.get(&ObjectRef::from_obj(gateway)).map_or(Fact::Absent, |session| Fact::Known(session.link())))
+        self.with(|open| {
+            open.get(&ObjectRef::from_obj(gateway))
+                .map_or(Fact::Absent, |session| Fact::Known(session.link()))
+        })
     }
 
     /// `refused_ago`: how long ago these credentials were refused to an earlier process.
@@ -42,7 +52,9 @@ impl Sessions {
                 if let Some(ago) = refused_ago {
                     let target = &wanted.target;
                     let fingerprint = target.credentials.fingerprint();
-                    self.surroundings.guard.recall(&target.address, fingerprint, ago, Instant::now());
+                    self.surroundings
+                        .guard
+                        .recall(&target.address, fingerprint, ago, Instant::now());
                 }
                 let (changed, name) = (self.changed.clone(), key.clone());
                 let session = Session::start(wanted, self.surroundings.clone(), rand::random(), move || {
@@ -63,8 +75,7 @@ impl Sessions {
 
     /// Closes the sessions of Gateways that are gone, and names them.
     pub fn retain(&self, still_there: impl Fn(&ObjectRef<Gateway>) -> bool) -> Vec<ObjectRef<Gateway>> {
-        let gone: Vec<_> =
-            self.with(|open| open.extract_if(|key, _| !still_there(key)).collect());
+        let gone: Vec<_> = self.with(|open| open.extract_if(|key, _| !still_there(key)).collect());
         gone.into_iter()
             .map(|(key, session)| {
                 tokio::spawn(session.close());
