@@ -717,7 +717,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_no_gateway_is_told_apart() {
-        let cases: [(Script, Trouble); 3] = [
+        let cases: [(Script, Trouble); 4] = [
             (
                 Box::new(|mut peer| async move { say(&mut peer, json!({"hello": "world"})).await }.boxed()),
                 Trouble::NotAGateway {
@@ -732,7 +732,23 @@ mod tests {
                     saw: "a WebSocket without connect.challenge",
                 },
             ),
-            (Box::new(|_peer| std::future::pending().boxed()), Trouble::Silent),
+            (
+                Box::new(|peer| {
+                    async move {
+                        let _open = peer;
+                        std::future::pending::<()>().await;
+                    }
+                    .boxed()
+                }),
+                Trouble::Silent,
+            ),
+            (
+                Box::new(|_gone| std::future::ready(()).boxed()),
+                Trouble::Lost {
+                    code: None,
+                    reason: "end of stream".into(),
+                },
+            ),
         ];
         for (script, trouble) in cases {
             let stage = Stage::default().then(script);
