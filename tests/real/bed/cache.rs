@@ -10,8 +10,15 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-/// The entry `name` made from `parts`, by `build` (which is given an empty folder) if it is not there yet.
-pub fn cached(name: &str, parts: &[&[u8]], build: impl FnOnce(&Path)) -> PathBuf {
+use super::missing::Missing;
+
+/// The entry `name` made from `parts`, by `build` (which is given an empty folder) if it is not there yet. Only
+/// `build` can find something missing: what is there already needs no toolchain.
+pub fn cached(
+    name: &str,
+    parts: &[&[u8]],
+    build: impl FnOnce(&Path) -> Result<(), Missing>,
+) -> Result<PathBuf, Missing> {
     let root = cache_folder();
     let mut hash = Sha256::new();
     for part in parts {
@@ -27,7 +34,7 @@ pub fn cached(name: &str, parts: &[&[u8]], build: impl FnOnce(&Path)) -> PathBuf
         .collect();
     let entry = root.join(format!("{name}-{key}"));
     if entry.exists() {
-        return entry;
+        return Ok(entry);
     }
     let beside = |end: &str| root.join(format!("{name}-{key}.{end}"));
     let lock = File::create(beside("lock")).unwrap_or_else(|error| unusable(&root, &error));
@@ -37,10 +44,10 @@ pub fn cached(name: &str, parts: &[&[u8]], build: impl FnOnce(&Path)) -> PathBuf
         let half_built = beside("building");
         let _of_a_killed_build = fs::remove_dir_all(&half_built);
         fs::create_dir_all(&half_built).unwrap_or_else(|error| unusable(&root, &error));
-        build(&half_built);
+        build(&half_built)?;
         fs::rename(&half_built, &entry).unwrap_or_else(|error| unusable(&root, &error));
     }
-    entry
+    Ok(entry)
 }
 
 /// A folder of the cache that is used, not built: what lies there may be lost at any time.

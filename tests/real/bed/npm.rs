@@ -34,11 +34,6 @@ pub fn install_gateway(version: &str) -> Result<Installed, Missing> {
             ));
         }
     };
-    need_program(
-        "npm",
-        &["--version"],
-        "install node 20 or newer with npm (Debian: apt-get install npm)",
-    )?;
     let source = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/real/openclaw")
         .join(version);
@@ -49,8 +44,8 @@ pub fn install_gateway(version: &str) -> Result<Installed, Missing> {
     });
     let parts = [pins[0].as_slice(), pins[1].as_slice(), package.as_bytes()];
     let folder = cached(&format!("openclaw-{version}"), &parts, |folder| {
-        install(version, &source, folder);
-    });
+        install(version, &source, folder)
+    })?;
     let modules = folder.join("node_modules");
     Ok(Installed {
         version: version.to_owned(),
@@ -60,7 +55,12 @@ pub fn install_gateway(version: &str) -> Result<Installed, Missing> {
     })
 }
 
-fn install(version: &str, source: &Path, folder: &Path) {
+fn install(version: &str, source: &Path, folder: &Path) -> Result<(), Missing> {
+    need_program(
+        "npm",
+        &["--version"],
+        "install node 20 or newer with npm (Debian: apt-get install npm)",
+    )?;
     say(&format!("installing OpenClaw {version} from npm, once"));
     let start = Instant::now();
     for name in ["package.json", "package-lock.json"] {
@@ -93,4 +93,5 @@ fn install(version: &str, source: &Path, folder: &Path) {
         "OpenClaw {version} installed in {} s",
         start.elapsed().as_secs()
     ));
+    Ok(())
 }
