@@ -1,0 +1,25 @@
+# What a person does here. `make` alone says so.
+.PHONY: help run test lint crds
+
+help:
+	@echo 'make run    what is needed to run the operator here, and the command'
+	@echo 'make test   everything that this machine can prove, with a table of evidence at the end'
+	@echo 'make lint   formatting and clippy'
+	@echo 'make crds   writes crds/quartermaster.yaml from the types'
+
+run:
+	@echo 'Quartermaster needs a cluster (kubectl get namespaces answers) and an OpenClaw gateway that it can reach.'
+	@echo 'Type: cargo run -- run'
+	@echo 'It uses the cluster that kubectl uses; KUBECONFIG names another.'
+
+test:
+	@tests/run
+
+lint:
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+crds:
+	@mkdir -p crds
+	cargo run --quiet -- crds > crds/quartermaster.yaml.new
+	@mv crds/quartermaster.yaml.new crds/quartermaster.yaml
