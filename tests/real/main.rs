@@ -1,7 +1,11 @@
 //! Tests that need real parts: a Kubernetes API server, OpenClaw gateways, a network between them.
+//!
+//! They are one program, so that there is one link and one shared cluster. A part that the machine cannot run
+//! is skipped with a line that says what is missing; `REQUIRE_REAL=1` makes that line a failure.
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -11,4 +15,7 @@
               and a bed offers more than the tests of one day use"
 )]
 
+#[macro_use]
+mod bed;
+mod beds;
 mod schema;

@@ -1,0 +1,388 @@
+//! A real OpenClaw gateway with a throw-away home, and one call at a time to it as another client.
+//!
+//! It is ready when it says hello-ok, not when its port is open: while it starts it answers `connect` with
+//! UNAVAILABLE. It writes its own config file (migrations, `agents.entries`), so the file is its own from the
+//! start on.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::evidence::say;
+use super::missing::Missing;
+use super::network::Place;
+use super::npm::{Installed, install_gateway};
+use super::ports::free_port;
+use super::process::{Launch, Process};
+use super::room::Room;
+use super::scratch::Scratch;
+
+/// The versions that every behaviour is tested on, newest first: what people run, what they ran, and the oldest
+/// (protocol 3).
+pub const VERSIONS: [&str; 3] = ["2026.9.6", "2026.7.35", "2026.2.9"];
+
+/// What to start: `Gateway::version("2026.9.6").bind(Bind::Lan)`
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    version: String,
+    token: String,
+    bind: Bind,
+    config: Value,
+    place: Option<Place>,
+    wait: bool,
+}
+
+/// On which addresses it listens. `Lan` is 0.0.0.0, on all three versions, and only for a gateway that has a place
+/// in a network of the test's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bind {
+    Loopback,
+    Lan,
+}
+
+impl Gateway {
+    pub fn version(version: &str) -> Self {
+        let token = format!("bed-{:032x}", rand::random::<u128>());
+        let (version, config) = (version.to_owned(), json!({}));
+        Self {
+            version,
+            token,
+            bind: Bind::Loopback,
+            config,
+            place: None,
+            wait: true,
+        }
+    }
+
+    /// Instead of one made for this gateway alone.
+    pub fn token(mut self, token: &str) -> Self {
+        token.clone_into(&mut self.token);
+        self
+    }
+
+    /// Laid over the config that the bed writes, key by key.
+    pub fn config(mut self, more: &Value) -> Self {
+        lay_over(&mut self.config, more);
+        self
+    }
+
+    /// Runs it at another place of a network, listening to all addresses there.
+    pub fn at(mut self, place: &Place) -> Self {
+        self.place = Some(place.clone());
+        self.bind = Bind::Lan;
+        self
+    }
+
+    /// `start` returns at once: for tests of what happens while a gateway is not ready.
+    pub fn without_waiting(mut self) -> Self {
+        self.wait = false;
+        self
+    }
+}
+
+pub struct OpenClaw {
+    // Dropped in this order: the process, then what it writes to, then the room it took.
+    process: Option<Process>,
+    folder: Scratch,
+    _room: Room,
+    installed: Installed,
+    gateway: Gateway,
+    port: u16,
+}
+
+impl OpenClaw {
+    pub fn start(gateway: Gateway) -> Result<Self, Missing> {
+        Ok(Self::start_all(vec![gateway])?.remove(0))
+    }
+
+    /// Several for one test: room is taken for all of them at once.
+    pub fn start_all(gateways: Vec<Gateway>) -> Result<Vec<Self>, Missing> {
+        let installed: Vec<Installed> = gateways
+            .iter()
+            .map(|gateway| install_gateway(&gateway.version))
+            .collect::<Result<_, _>>()?;
+        let rooms = Room::take(gateways.len());
+        Ok(gateways
+            .into_iter()
+            .zip(installed)
+            .zip(rooms)
+            .map(|((g, i), room)| Self::start_one(g, i, room))
+            .collect())
+    }
+
+    fn start_one(gateway: Gateway, installed: Installed, room: Room) -> Self {
+        let folder = Scratch::new(&format!("openclaw-{}", gateway.version));
+        for name in ["home", "state"] {
+            fs::create_dir_all(folder.join(name)).expect("a folder in our own");
+        }
+        let mut this = Self {
+            process: None,
+            folder,
+            _room: room,
+            installed,
+            gateway,
+            port: 0,
+        };
+        // A free port can be lost to another program before the gateway listens.
+        for _ in 0..5 {
+            this.port = free_port();
+            let mut config = this.first_config();
+            lay_over(&mut config, &this.gateway.config);
+            this.folder.file("openclaw.json", &config.to_string());
+            match this.launch() {
+                Ok(()) => return this,
+                Err(LostPort) => say("a gateway's port was taken meanwhile, starting it on another"),
+            }
+        }
+        panic!("a gateway lost its port five times in a row; what takes them? (ss -ltnp)");
+    }
+
+    fn first_config(&self) -> Value {
+        let bind = match self.gateway.bind {
+            Bind::Loopback => "loopback",
+            Bind::Lan => "lan",
+        };
+        let mut config = json!({
+            "gateway": {
+                "mode": "local", "bind": bind, "port": self.port,
+                "auth": { "mode": "token", "token": self.gateway.token },
+            },
+            "update": { "checkOnStart": false },
+            "plugins": { "enabled": false },
+            // Else it is a file in the machine's temporary folder that all gateways of the machine share.
+            "logging": { "file": self.folder.join("gateway.log") },
+        });
+        // 9.6 asks its maker for news of models half a minute after each start; older ones refuse the key.
+        if self.gateway.version.starts_with("2026.9.") {
+            lay_over(
+                &mut config,
+                &json!({ "models": { "catalogRefresh": { "enabled": false } } }),
+            );
+        }
+        config
+    }
+
+    fn launch(&mut self) -> Result<(), LostPort> {
+        let Installed {
+            version,
+            node,
+            entry,
+            temporary,
+        } = &self.installed;
+        let bin = node.parent().expect("node lies in a folder").display();
+        let name = format!("OpenClaw {version}");
+        let launch = match &self.gateway.place {
+            None => Launch::new(&name, node),
+            Some(place) => Launch::new(&name, "nsenter")
+                .args(place.enter())
+                .arg(node.display()),
+        };
+        let process = launch
+            .arg(entry.display())
+            // Not `gateway run`: 2026.2.9 ignores the port after that.
+            .args(["gateway", "--port"])
+            .arg(self.port)
+            .only_this_environment()
+            .env(
+                "PATH",
+                format!("{bin}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"),
+            )
+            .env("HOME", self.folder.join("home").display())
+            .env("TMPDIR", temporary.display())
+            .env("LANG", "C.UTF-8")
+            .env("OPENCLAW_STATE_DIR", self.folder.join("state").display())
+            .env(
+                "OPENCLAW_CONFIG_PATH",
+                self.folder.join("openclaw.json").display(),
+            )
+            .env("OPENCLAW_DISABLE_BONJOUR", "1")
+            .env("OPENCLAW_NO_RESPAWN", "1")
+            .env("OPENCLAW_NO_AUTO_UPDATE", "1")
+            .env("OPENCLAW_SKIP_CHANNELS", "1")
+            .env("OPENCLAW_SKIP_CANVAS_HOST", "1")
+            .env("OPENCLAW_SKIP_GMAIL_WATCHER", "1")
+            .env("OPENCLAW_SKIP_BROWSER_CONTROL_SERVER", "1")
+            .env("OPENCLAW_EXEC_SHELL_SNAPSHOT", "0")
+            .folder(self.folder.path())
+            .grace(Duration::from_secs(15))
+            .start(&self.folder.join("output.log"));
+        self.process = Some(process);
+        if self.gateway.wait {
+            self.wait_until_ready()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Ready when it says hello-ok to a client with its token. Up to three minutes: 2026.2.9 takes 39 s when its
+    /// compile cache is cold and the machine is not busy.
+    fn wait_until_ready(&self) -> Result<(), LostPort> {
+        let start = Instant::now();
+        loop {
+            let Err(refusal) = self.hello() else { return Ok(()) };
+            if !self.process().is_alive() {
+                if self.log().contains("EADDRINUSE") || self.log().contains("already in use") {
+                    return Err(LostPort);
+                }
+                panic!("a gateway ended at its start. {}", self.process().last_words());
+            }
+            let words = || self.process().last_words();
+            assert!(
+                start.elapsed().as_secs() < 180,
+                "no hello-ok in 180 s ({refusal}). {}",
+                words()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Waits for hello-ok after `without_waiting`.
+    pub fn ready(&self) {
+        assert!(
+            self.wait_until_ready().is_ok(),
+            "its port was taken by another program: {}",
+            self.port
+        );
+    }
+
+    /// Where a client on our side of the network finds it.
+    pub fn url(&self) -> String {
+        let host = self.gateway.place.as_ref().map_or("127.0.0.1", Place::address);
+        format!("ws://{host}:{}", self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn token(&self) -> &str {
+        &self.gateway.token
+    }
+
+    pub fn version(&self) -> &str {
+        &self.gateway.version
+    }
+
+    /// Everything that it has written to its stdout and stderr, over all its starts.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("output.log")).unwrap_or_default()
+    }
+
+    pub fn state_folder(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.join("openclaw.json")
+    }
+
+    pub fn process(&self) -> &Process {
+        self.process
+            .as_ref()
+            .expect("the gateway was stopped; start_again() comes first")
+    }
+
+    pub fn is_alive(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::is_alive)
+    }
+
+    /// Ends it in order; its state stays.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// On the same port and with the same state.
+    pub fn start_again(&mut self) {
+        assert!(!self.is_alive(), "it still runs; stop() or kill() comes first");
+        assert!(
+            self.launch().is_ok(),
+            "port {} was taken by another program meanwhile",
+            self.port
+        );
+    }
+
+    /// SIGKILL: nothing is drained, nothing is written.
+    pub fn kill(&mut self) {
+        self.process().kill();
+        self.process = None;
+    }
+
+    /// `signal("STOP")`, `signal("CONT")`: a gateway that is there and does not answer.
+    pub fn signal(&self, signal: &str) {
+        self.process().signal(signal);
+    }
+
+    /// A call as its owner: from its own loopback, where the token alone gives every scope. Panics on an error.
+    pub fn rpc(&self, method: &str, params: &Value) -> Value {
+        self.try_rpc(method, params)
+            .unwrap_or_else(|error| panic!("{method} {params}: the gateway said {error}"))
+    }
+
+    /// The same; an error is the gateway's own `{code, message, ...}`, or `NO_CONVERSATION`.
+    pub fn try_rpc(&self, method: &str, params: &Value) -> Result<Value, Value> {
+        let call = match &self.gateway.place {
+            None => Command::new(&self.installed.node),
+            Some(place) => {
+                let mut enter = Command::new("nsenter");
+                enter.args(place.enter()).arg(&self.installed.node);
+                enter
+            }
+        };
+        self.call(call, &format!("ws://127.0.0.1:{}", self.port), method, params)
+    }
+
+    /// A call with the token from our side of the network, by `url()`.
+    pub fn rpc_from_here(&self, method: &str, params: &Value) -> Result<Value, Value> {
+        self.call(Command::new(&self.installed.node), &self.url(), method, params)
+    }
+
+    /// What it says to a client with its token: the payload of hello-ok.
+    pub fn hello(&self) -> Result<Value, Value> {
+        self.try_rpc("connect", &Value::Null)
+    }
+
+    /// Approves the one device that waits for it, as the owner would; gives its request id.
+    pub fn approve_waiting_device(&self) -> String {
+        let list = self.rpc("device.pair.list", &json!({}));
+        let request = list.pointer("/pending/0/requestId").and_then(Value::as_str);
+        let request = request
+            .unwrap_or_else(|| panic!("no device waits for approval: {list}"))
+            .to_owned();
+        self.rpc("device.pair.approve", &json!({ "requestId": request }));
+        request
+    }
+
+    fn call(&self, mut node: Command, url: &str, method: &str, params: &Value) -> Result<Value, Value> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/openclaw/rpc.mjs");
+        let output = node
+            .args([script, url, self.token(), method, &params.to_string()])
+            .output()
+            .unwrap_or_else(|error| panic!("{}: {error}", self.installed.node.display()));
+        let text = String::from_utf8_lossy(&output.stdout);
+        let answer = serde_json::from_str(text.trim()).unwrap_or_else(
+            |_| json!({ "code": "NO_CONVERSATION", "message": String::from_utf8_lossy(&output.stderr) }),
+        );
+        if output.status.success() {
+            Ok(answer)
+        } else {
+            Err(answer)
+        }
+    }
+}
+
+struct LostPort;
+
+/// Objects are merged key by key; anything else replaces what was there.
+fn lay_over(base: &mut Value, more: &Value) {
+    match (base, more) {
+        (Value::Object(base), Value::Object(more)) => {
+            for (key, value) in more {
+                lay_over(base.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (base, more) => *base = more.clone(),
+    }
+}

@@ -1,0 +1,316 @@
+//! The beds themselves: what the other tests lie on is real, holds, and leaves nothing behind.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::bed::{
+    Cluster, Flaw, Gateway, KUBERNETES_VERSION, Launch, OpenClaw, Scratch, TlsProxy, across_network,
+    eventually, evidence, install_gateway, runs, shared_cluster,
+};
+
+#[test]
+fn the_cluster_is_the_pinned_kubernetes() {
+    let cluster = real!(shared_cluster());
+    let version = cluster.kubectl(&["version", "-o", "json"]);
+    assert!(version.ok, "{}", version.stderr);
+    if cluster.binaries().pinned {
+        let said = version
+            .stdout
+            .matches(&format!("\"gitVersion\": \"{KUBERNETES_VERSION}\""))
+            .count();
+        assert_eq!(said, 2, "kubectl and the API server, both: {}", version.stdout);
+    }
+    evidence::record("beds", "Kubernetes says its version", 2, KUBERNETES_VERSION);
+}
+
+#[tokio::test]
+async fn a_service_account_may_only_what_rbac_allows() {
+    let cluster = real!(shared_cluster());
+    let namespace = cluster.namespace("rbac");
+    let its = cluster.service_account(namespace.name(), "reader");
+    let user = format!("system:serviceaccount:{}:reader", namespace.name());
+    let read = ["get", "configmaps"];
+    let write = ["create", "configmap", "forbidden"];
+
+    let before = cluster.kubectl_as(&its, &read, "");
+    assert!(before.stderr.contains("forbidden"), "{before:?}");
+    let allow = [
+        "-n",
+        namespace.name(),
+        "create",
+        "rolebinding",
+        "r",
+        "--clusterrole=view",
+    ];
+    let whom = format!("--serviceaccount={}:reader", namespace.name());
+    assert!(cluster.kubectl(&[&allow[..], &[&whom]].concat()).ok);
+    eventually("the binding is in force", 10, || {
+        cluster.kubectl_as(&its, &read, "").ok.then_some(())
+    });
+    let refused = cluster.kubectl_as(&its, &write, "");
+    assert!(refused.stderr.contains("forbidden"), "{refused:?}");
+
+    // The API server's own record says the same, and names who asked.
+    let writes = eventually("the refused write is in the audit log", 10, || {
+        Some(cluster.writes_by(&user)).filter(|writes| !writes.is_empty())
+    });
+    assert_eq!(writes.len(), 1, "{writes:?}");
+    assert_eq!(
+        (
+            writes[0].verb.as_str(),
+            writes[0].resource.as_str(),
+            writes[0].code
+        ),
+        ("create", "configmaps", 403)
+    );
+    assert!(writes[0].user_agent.starts_with("kubectl"), "{writes:?}");
+
+    let client = cluster.client().await;
+    let version = client
+        .apiserver_version()
+        .await
+        .expect("our own client is let in over TLS");
+    assert_eq!(version.major, "1");
+    evidence::record("beds", "RBAC refuses and the audit log says so", 2, "");
+}
+
+#[test]
+fn a_deleted_namespace_ends_with_what_is_in_it() {
+    let cluster = real!(shared_cluster());
+    real!(cluster.controller_manager());
+    let namespace = cluster.namespace("ending");
+    let name = namespace.name().to_owned();
+    assert!(
+        cluster
+            .kubectl(&["-n", &name, "create", "configmap", "inside"])
+            .ok
+    );
+    drop(namespace);
+    eventually("the namespace is gone", 60, || {
+        cluster
+            .kubectl(&["get", "namespace", &name])
+            .stderr
+            .contains("NotFound")
+            .then_some(())
+    });
+}
+
+#[test]
+fn two_clusters_stand_beside_each_other_and_end_with_a_panic() {
+    real!(shared_cluster());
+    let mut pid = 0;
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        let other = Cluster::start().expect("what the shared one needs is there");
+        pid = other.api_server().pid();
+        assert!(runs(pid));
+        assert!(!other.kubectl(&["get", "namespace", "beside"]).ok);
+        panic!("on purpose");
+    }));
+    assert!(ended.is_err());
+    assert!(!runs(pid), "the API server of a panicked test still runs");
+}
+
+/// Bash as a holder of a child would prove little: this test program itself is started again as the holder, and
+/// killed like a test program that the kernel kills for want of memory.
+#[test]
+fn processes_and_files_are_gone_when_their_holder_is_killed() {
+    const HOLDER: &str = "QUARTERMASTER_TEST_HOLDER";
+    if let Ok(report) = std::env::var(HOLDER) {
+        let folder = Scratch::new("held");
+        let held = Launch::new("held", "bash")
+            .args(["-c", "sleep 1001 & echo helper $!; wait"])
+            .start(&folder.join("log"));
+        let helper = eventually("the helper's pid", 20, || {
+            held.log()
+                .lines()
+                .find_map(|line| line.strip_prefix("helper "))
+                .map(str::to_owned)
+        });
+        std::fs::write(
+            &report,
+            format!("{}\n{helper}\n{}\n", held.pid(), folder.path().display()),
+        )
+        .unwrap();
+        loop {
+            std::thread::park();
+        }
+    }
+    let folder = Scratch::new("report");
+    let report = folder.join("report");
+    let mut holder = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test_name!(), "--nocapture"])
+        .env(HOLDER, &report)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let said = eventually("the holder's report", 20, || {
+        std::fs::read_to_string(&report)
+            .ok()
+            .filter(|said| said.lines().count() == 3)
+    });
+    let lines: Vec<&str> = said.lines().collect();
+    let pids: Vec<u32> = lines[..2].iter().map(|pid| pid.parse().unwrap()).collect();
+    assert!(pids.iter().all(|pid| runs(*pid)), "{said}");
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    eventually("the held process and its helper are gone", 20, || {
+        (!pids.iter().any(|pid| runs(*pid))).then_some(())
+    });
+    eventually("the holder's files are gone", 20, || {
+        (!std::path::Path::new(lines[2]).exists()).then_some(())
+    });
+    evidence::record(
+        "beds",
+        "nothing outlives a killed test program",
+        2,
+        "processes, files",
+    );
+}
+
+#[test]
+fn a_frozen_process_is_ended_too() {
+    let folder = Scratch::new("frozen");
+    let process = Launch::new("sleep", "sleep")
+        .arg(1002)
+        .grace(std::time::Duration::from_millis(100))
+        .start(&folder.join("log"));
+    process.signal("STOP");
+    assert!(process.is_alive());
+    assert_eq!(process.end().0, 137, "128 + SIGKILL");
+    assert!(!runs(process.pid()));
+    let quick = Launch::new("exit", "bash")
+        .args(["-c", "echo said; exit 7"])
+        .start(&folder.join("log"));
+    assert_eq!(eventually("it ends", 20, || quick.ended()), 7);
+    assert_eq!(quick.log(), "said\n");
+}
+
+#[test]
+fn gateway_2026_9_6_says_hello_and_keeps_its_state() {
+    gateway_says_hello("2026.9.6", 4);
+}
+
+#[test]
+fn gateway_2026_7_35_says_hello_and_keeps_its_state() {
+    gateway_says_hello("2026.7.35", 4);
+}
+
+#[test]
+fn gateway_2026_2_9_says_hello_and_keeps_its_state() {
+    gateway_says_hello("2026.2.9", 3);
+}
+
+fn gateway_says_hello(version: &str, protocol: u64) {
+    let mut gateway = real!(OpenClaw::start(Gateway::version(version)));
+    let hello = gateway.hello().expect("hello-ok");
+    assert_eq!(hello["protocol"], protocol);
+    if protocol > 3 {
+        assert_eq!(hello["server"]["version"], version);
+    }
+    let workspace = gateway.state_folder().join("workspace-kept");
+    gateway.rpc(
+        "agents.create",
+        &json!({ "name": "kept", "workspace": workspace }),
+    );
+    let has = |gateway: &OpenClaw| {
+        gateway
+            .rpc("agents.list", &json!({}))
+            .to_string()
+            .contains("\"kept\"")
+    };
+    assert!(has(&gateway));
+    let refused = gateway
+        .try_rpc("no.such.method", &json!({}))
+        .expect_err("there is no such method");
+    assert_eq!(refused["code"], "INVALID_REQUEST", "{refused}");
+
+    let (port, pid) = (gateway.port(), gateway.process().pid());
+    gateway.kill();
+    assert!(!runs(pid));
+    assert!(gateway.hello().is_err());
+    gateway.start_again();
+    assert_eq!(gateway.port(), port);
+    assert!(
+        has(&gateway),
+        "what a killed gateway had answered for is there after its start"
+    );
+    evidence::record(
+        "beds",
+        &format!("gateway {version} says hello, is killed, comes back"),
+        1,
+        "",
+    );
+}
+
+#[test]
+fn a_network_lies_between_us_and_the_gateway() {
+    let version = "2026.9.6";
+    let prepare = || install_gateway(version).map(drop);
+    let Some(network) = real!(across_network(test_name!(), prepare)) else {
+        return;
+    };
+    let gateway = real!(OpenClaw::start(Gateway::version(version).at(network.far())));
+    let scopes = |hello: &Value| hello["auth"]["scopes"].as_array().map(Vec::len);
+    let own = gateway.hello().expect("its own loopback is let in");
+    assert_eq!(
+        scopes(&own),
+        Some(5),
+        "loopback with the token has every scope: {}",
+        own["auth"]
+    );
+    let remote = gateway
+        .rpc_from_here("connect", &Value::Null)
+        .expect("a remote client with the token is let in");
+    assert_eq!(scopes(&remote), Some(0), "and has no scope: {}", remote["auth"]);
+    let forbidden = gateway
+        .rpc_from_here("agents.list", &json!({}))
+        .expect_err("so it may nothing");
+    assert!(forbidden.to_string().contains("missing scope"), "{forbidden}");
+    evidence::record("beds", "loopback has 5 scopes, remote has 0", 2, version);
+}
+
+#[tokio::test]
+async fn a_tls_front_is_trusted_only_as_it_should_be() {
+    let cluster = real!(shared_cluster());
+    // The plain port behind the front: any will do, so that a handshake ends in an answer and not in silence.
+    let target = cluster.server().rsplit(':').next().unwrap().parse().unwrap();
+    for (flaw, words) in [
+        (Flaw::None, None),
+        (Flaw::WrongName, Some("not valid for name")),
+        (Flaw::Expired, Some("expired")),
+        (Flaw::UnknownAuthority, Some("UnknownIssuer")),
+    ] {
+        let front = TlsProxy::start(target, flaw);
+        let result = handshake(&front).await;
+        match words {
+            None => assert_eq!(result, Ok(()), "{flaw:?}"),
+            Some(words) => assert!(
+                result.clone().is_err_and(|e| e.contains(words)),
+                "{flaw:?}: {result:?}"
+            ),
+        }
+    }
+    evidence::record("beds", "certificates refused for name, age, authority", 3, "");
+}
+
+async fn handshake(front: &TlsProxy) -> Result<(), String> {
+    use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(front.authority_pem().as_bytes()).unwrap())
+        .unwrap();
+    let config = rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", front.port()))
+        .await
+        .unwrap();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    connector
+        .connect(ServerName::try_from("localhost").unwrap(), stream)
+        .await
+        .map(drop)
+        .map_err(|e| e.to_string())
+}
