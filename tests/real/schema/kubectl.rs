@@ -1,7 +1,8 @@
 //! What a person sees: columns, categories, short names, and explanations.
 
-use super::cluster::{asker, install, shared_cluster};
+use super::cluster::{asker, install};
 use super::round_trip::whole_objects;
+use crate::bed::{eventually, shared_cluster};
 
 /// Other groups have Gateways and Agents too. This is how much of the Gateway API it takes to get in our way.
 const ANOTHER_GATEWAY: &str = "
@@ -31,7 +32,7 @@ spec:
 
 #[tokio::test]
 async fn kubectl_shows_our_kinds_well_beside_others_of_the_same_name() {
-    let Some(cluster) = shared_cluster() else { return };
+    let cluster = real!(shared_cluster());
     for other in [ANOTHER_GATEWAY, ANOTHER_AGENT] {
         let applied = cluster.kubectl_with_input(&["apply", "--server-side", "-f", "-"], other);
         assert!(applied.ok, "{}", applied.stderr);
@@ -47,7 +48,7 @@ async fn kubectl_shows_our_kinds_well_beside_others_of_the_same_name() {
         }
     }
     let say = |arguments: &[&str]| {
-        let spoken = cluster.kubectl(&[&["-n", &namespace], arguments].concat());
+        let spoken = cluster.kubectl(&[&["-n", namespace.name()], arguments].concat());
         assert!(spoken.ok, "kubectl {}: {}", arguments.join(" "), spoken.stderr);
         spoken.stdout
     };
@@ -113,14 +114,18 @@ async fn kubectl_shows_our_kinds_well_beside_others_of_the_same_name() {
     );
     assert!(say(&["get", "ocagent", "-o", "wide"]).contains("ops-triage"));
 
-    let explained = say(&["explain", "ocagent.spec.heartbeat"]);
+    // The API server publishes a new definition's explanations a moment after it serves it.
+    let explained = eventually("kubectl explains ocagent", 30, || {
+        let spoken = cluster.kubectl(&["explain", "ocagent.spec.heartbeat"]);
+        spoken.ok.then_some(spoken.stdout)
+    });
     let words: String = explained.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         words.contains("GROUP: quartermaster.dev KIND: Agent VERSION: v1alpha1"),
         "{explained}"
     );
     assert!(
-        words.contains("When the gateway wakes the agent by itself."),
+        words.contains("When the gateway wakes the agent by itself, and with what."),
         "{explained}"
     );
     assert!(

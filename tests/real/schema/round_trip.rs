@@ -5,14 +5,15 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::cluster::{asker, install, shared_cluster};
+use super::cluster::{asker, install};
 use super::overlay::lost;
 use super::schemas::{kind, kinds, walk};
 use super::table::misread;
+use crate::bed::shared_cluster;
 
 #[tokio::test]
 async fn every_field_comes_back_as_it_was_sent() {
-    let Some(cluster) = shared_cluster() else { return };
+    let cluster = real!(shared_cluster());
     install(cluster);
     let namespace = cluster.namespace("whole");
     let asker = asker(cluster, &namespace).await;
@@ -108,11 +109,11 @@ fn added(path: &str, sent: &Value, kept: &Value, schema: &Value) -> Vec<String> 
                 match (sent.get(key), &schema["default"]) {
                     (Some(sent), _) => faults.extend(added(&path, sent, value, schema)),
                     (None, Value::Object(_)) => {
-                        faults.extend(added(&path, &schema["default"], value, schema))
+                        faults.extend(added(&path, &schema["default"], value, schema));
                     }
                     (None, default) if default == value => {}
                     (None, default) => {
-                        faults.push(format!("{path}: {value}, though the default is {default}"))
+                        faults.push(format!("{path}: {value}, though the default is {default}"));
                     }
                 }
             }
