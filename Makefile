@@ -5,7 +5,7 @@ help:
 	@echo 'make run    what is needed to run the operator here, and the command'
 	@echo 'make test   everything that this machine can prove, with a table of evidence at the end'
 	@echo 'make lint   formatting and clippy'
-	@echo 'make crds   writes crds/quartermaster.yaml from the types'
+	@echo 'make crds   writes crds/ from the types'
 
 run:
 	@echo 'Quartermaster needs a cluster (kubectl get namespaces answers) and an OpenClaw gateway that it can reach.'
@@ -20,6 +20,4 @@ lint:
 	cargo clippy --all-targets -- -D warnings
 
 crds:
-	@mkdir -p crds
-	cargo run --quiet -- crds > crds/quartermaster.yaml.new
-	@mv crds/quartermaster.yaml.new crds/quartermaster.yaml
+	cargo run --quiet -- crds --write crds

@@ -203,7 +203,9 @@ fn of_socket(error: &WsError) -> Trouble {
             code: None,
             reason: error.kind().to_string(),
         },
-        WsError::ConnectionClosed | WsError::AlreadyClosed => Trouble::Lost {
+        WsError::ConnectionClosed
+        | WsError::AlreadyClosed
+        | WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Trouble::Lost {
             code: None,
             reason: "end of stream".into(),
         },

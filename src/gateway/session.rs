@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::address::Address;
-use super::connection::{CallError, Connection, Ended, Meter};
+use super::connection::{CallError, Connection, Ended, Meter, Outcome};
 use super::contract::Contract;
 use super::credentials::{Credentials, Identity};
 use super::dial::Dial;
@@ -256,8 +256,22 @@ impl Keeper {
     }
 
     async fn try_once(&self, target: &Target) -> Result<(Connection, Facts), Trouble> {
-        let (socket, hello) = handshake::open(self.surroundings.dial.as_ref(), target).await?;
-        let connection = Connection::start(socket, hello.tick, Arc::clone(&self.surroundings.meter));
+        let Surroundings {
+            dial,
+            guard: _,
+            meter,
+        } = &self.surroundings;
+        let opened = handshake::open(dial.as_ref(), target).await;
+        meter(
+            "connect",
+            if opened.is_ok() {
+                Outcome::Answered
+            } else {
+                Outcome::Refused
+            },
+        );
+        let (socket, hello) = opened?;
+        let connection = Connection::start(socket, hello.tick, Arc::clone(meter));
         let facts = look_around(&connection, hello).await?;
         Ok((connection, facts))
     }

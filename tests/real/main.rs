@@ -18,4 +18,5 @@
 #[macro_use]
 mod bed;
 mod beds;
+mod line;
 mod schema;

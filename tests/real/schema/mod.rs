@@ -14,3 +14,5 @@ mod overlay;
 mod round_trip;
 mod schemas;
 mod table;
+
+pub use cluster::{apply, install};
