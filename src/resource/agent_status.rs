@@ -1,6 +1,7 @@
 //! What we answer about an Agent: what was found in the gateway, and what was begun. The second part is a promise to
 //! ourselves: an effect that leaves no trace in a gateway (a wake, a session's reset, the seeding or overwriting of a
 //! file) is done only after its intent is stored here, so that a crash between the two can neither forget nor double it.
+//! Longer than most files, since each field carries its explanation.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -62,7 +62,7 @@ pub(super) fn gateway_url(_: &mut SchemaGenerator) -> Schema {
                             into a Secret and name it in spec.tokenSecretRef",
             },
             {
-                "rule": r"self.matches('^wss?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[1-9][0-9]{0,4})?(/[^ ]*)?$')",
+                "rule": r"self.matches('^wss?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[1-9][0-9]{0,4})?(/[^\\s\\x00-\\x1f\\x7f]*)?$')",
                 "message": "must begin with ws:// or wss:// and name a host and perhaps a port, such as \
                             ws://gateway.local:18789",
             },
@@ -199,7 +199,7 @@ pub(super) fn http_url(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string", "maxLength": 2048,
         "x-kubernetes-validations": [{
-            "rule": r"self.matches('^https?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[1-9][0-9]{0,4})?(/[^ @?#]*)?$')",
+            "rule": r"self.matches('^https?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[1-9][0-9]{0,4})?(/[^@?#\\s\\x00-\\x1f\\x7f]*)?$')",
             "message": "must begin with http:// or https:// and name a host, without '@', '?' or '#', such as \
                         http://quartermaster.local:8472",
         }],

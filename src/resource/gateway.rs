@@ -1,4 +1,5 @@
-//! A Gateway: an OpenClaw gateway that exists and that we connect to.
+//! A Gateway: an OpenClaw gateway that exists and that we connect to. Longer than most files, since what users write
+//! and what we answer are one kind, and each field carries its explanation.
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
