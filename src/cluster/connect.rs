@@ -1,9 +1,14 @@
 //! The client: which cluster, as whom, and with what patience.
 
+use std::time::Duration;
+
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tower::timeout::TimeoutLayer;
 
 use super::kinds::version;
+use super::watch::WATCH_SECONDS;
 
 #[derive(Debug, Clone, Default)]
 pub struct Whereabouts {
@@ -26,13 +31,23 @@ pub enum ConnectError {
     NotAnswering { url: String, error: super::Error },
 }
 
+/// Until the head of an answer. A list of 10,000 objects begins within a second or two.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
+
 /// The named kubeconfig, else KUBECONFIG and its defaults, else the cluster we run in.
 pub async fn connect(whereabouts: &Whereabouts) -> Result<Client, ConnectError> {
     let mut config = config(whereabouts).await?;
     // Passes back off by themselves and say so in the status; fifteen silent tries would only delay that.
     config.default_retry = false;
+    // kube waits for ever. A frozen API server takes a request for a new watch and never answers it, and we would be
+    // blind without knowing: so the head of every answer has a deadline, and a body that falls silent for longer than
+    // a watch lives has another.
+    config.read_timeout = Some(Duration::from_secs(u64::from(WATCH_SECONDS)) + ANSWER_DEADLINE);
+    config.reset_reader_on_write = true;
     let url = config.cluster_url.to_string();
-    let client = Client::try_from(config)?;
+    let client = ClientBuilder::try_from(config)?
+        .with_layer(&TimeoutLayer::new(ANSWER_DEADLINE))
+        .build();
     version(&client)
         .await
         .map_err(|error| ConnectError::NotAnswering { url, error })?;

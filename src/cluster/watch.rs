@@ -30,7 +30,7 @@ pub enum Touch<K> {
 
 /// The API server ends a watch after this long and a dead connection is noticed 5 s later; kube's own 290 s would
 /// leave us blind for five minutes.
-const WATCH_SECONDS: u32 = 60;
+pub(super) const WATCH_SECONDS: u32 = 60;
 
 impl Scope {
     pub(super) fn api<K>(&self, client: Client) -> Api<K>

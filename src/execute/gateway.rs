@@ -21,7 +21,7 @@ pub async fn run(plan: Plan, gateway: &Gateway, cluster: &Cluster, sessions: &Se
         match action {
             Action::Connect { wanted, refused_at } => {
                 let ago = refused_at.and_then(|at| Timestamp::now().duration_since(at).try_into().ok());
-                sessions.want(gateway, wanted, ago);
+                sessions.want(gateway, *wanted, ago);
             }
             Action::Disconnect => sessions.close(gateway),
             Action::MintDeviceKey { secret } => {

@@ -293,8 +293,13 @@ impl Keeper {
                     }
                     wanted = news;
                     // Asked to look again: a round trip shows that the link is as good as it says.
-                    if let Err(CallError::Lost(end)) = connection.call("health", json!({}), LOOK_DEADLINE).await {
-                        return Ok(Some(end));
+                    match connection.call("health", json!({}), LOOK_DEADLINE).await {
+                        Ok(_) | Err(CallError::Refused(_)) => {}
+                        Err(CallError::Lost(end)) => return Ok(Some(end)),
+                        Err(CallError::TimedOut) => {
+                            let reason = format!("no answer within {} s", LOOK_DEADLINE.as_secs());
+                            return Ok(Some(Ended { code: None, reason }));
+                        }
                     }
                     self.publish.send_modify(|link| link.answers = wanted.clone());
                     (self.changed)();

@@ -17,7 +17,7 @@ pub enum Action {
     /// Open a session, or turn the open one to this target. `refused_at`: when the gateway refused these very
     /// credentials to an earlier process of ours.
     Connect {
-        wanted: Wanted,
+        wanted: Box<Wanted>,
         refused_at: Option<Timestamp>,
     },
     Disconnect,
@@ -39,7 +39,7 @@ pub fn between(desired: &Desired, observed: &Observed) -> Plan {
             })
         }
         (Ok(wanted), Fact::Known(_) | Fact::Absent | Fact::Unknown) => Some(Action::Connect {
-            wanted: wanted.clone(),
+            wanted: Box::new(wanted.clone()),
             refused_at: desired.refused_at,
         }),
     };
@@ -90,7 +90,7 @@ mod tests {
 
     fn connect(wanted: Wanted) -> Action {
         Action::Connect {
-            wanted,
+            wanted: Box::new(wanted),
             refused_at: None,
         }
     }
