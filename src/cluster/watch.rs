@@ -10,7 +10,6 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::{Cluster, Health};
-use crate::telemetry::Metrics;
 
 /// What part of the cluster is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,12 +67,7 @@ impl Cluster {
         .reflect(writer);
         (
             store,
-            touches(
-                events,
-                scope.name(&K::kind(&())),
-                self.health.clone(),
-                self.metrics.clone(),
-            ),
+            touches(events, scope.name(&K::kind(&())), self.health.clone()),
         )
     }
 
@@ -88,12 +82,7 @@ impl Cluster {
             watcher::Config::default().timeout(WATCH_SECONDS),
         )
         .default_backoff();
-        touches(
-            events,
-            scope.name(kind),
-            self.health.clone(),
-            self.metrics.clone(),
-        )
+        touches(events, scope.name(kind), self.health.clone())
     }
 }
 
@@ -101,17 +90,14 @@ fn touches<K: Send>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
     name: String,
     health: Health,
-    metrics: Metrics,
 ) -> impl Stream<Item = Touch<K>> + Send {
-    health.watch(&name, Some("the first list has not come yet"));
-    metrics.watch(&name, false);
+    health.watch_begins(&name);
     events.filter_map(move |event| {
         let touch = match event {
             Ok(event) => {
-                // Being fed again after an error, or for the first time once the list is complete.
-                let listing = matches!(event, Event::Init | Event::InitApply(_));
-                if !listing && health.watch(&name, None) {
-                    metrics.watch(&name, true);
+                // A list that is still coming may break off: only a complete one, or what follows it, counts.
+                if !matches!(event, Event::Init | Event::InitApply(_)) {
+                    health.watch_fed(&name);
                 }
                 match event {
                     Event::Apply(object) | Event::InitApply(object) => Some(Touch::One(object)),
@@ -122,10 +108,9 @@ fn touches<K: Send>(
             }
             Err(error) => {
                 let error = error.to_string();
-                if health.watch(&name, Some(&error)) {
+                if health.watch_failed(&name, &error) {
                     tracing::warn!(watch = name, error, "a watch fails; trying again with back-off");
                 }
-                metrics.watch(&name, false);
                 None
             }
         };

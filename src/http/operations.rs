@@ -24,9 +24,8 @@ pub fn router(operations: Operations) -> Router {
 }
 
 async fn live(State(operations): State<Operations>) -> Response {
-    // A process that has no watch yet is young, not dead.
     let (live, report) = operations.health.live();
-    answer(live || report.is_empty(), report)
+    answer(live, report)
 }
 
 async fn ready(State(operations): State<Operations>) -> Response {
@@ -35,7 +34,11 @@ async fn ready(State(operations): State<Operations>) -> Response {
 }
 
 async fn metrics(State(operations): State<Operations>) -> Response {
-    match operations.metrics.text() {
+    let Operations { health, metrics } = operations;
+    for (check, good) in health.checks() {
+        metrics.healthy(&check, good);
+    }
+    match metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

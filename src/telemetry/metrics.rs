@@ -18,7 +18,7 @@ pub struct Metrics {
     pass_errors: IntCounterVec,
     pass_seconds: HistogramVec,
     api_writes: IntCounterVec,
-    watch_healthy: IntGaugeVec,
+    healthy: IntGaugeVec,
     gateway_condition: IntGaugeVec,
     gateway_calls: IntCounterVec,
 }
@@ -81,10 +81,10 @@ impl Metrics {
                 "Writes to the API server by kind and verb.",
                 &["kind", "verb"],
             )?,
-            watch_healthy: gauge(
-                "quartermaster_watch_healthy",
-                "1 while a watch is fed.",
-                &["watch"],
+            healthy: gauge(
+                "quartermaster_healthy",
+                "1 while a check of /readyz is good.",
+                &["check"],
             )?,
             gateway_condition: gauge(
                 "quartermaster_gateway_condition",
@@ -126,10 +126,8 @@ impl Metrics {
         self.api_writes.with_label_values(&[kind, verb]).inc();
     }
 
-    pub fn watch(&self, watch: &str, healthy: bool) {
-        self.watch_healthy
-            .with_label_values(&[watch])
-            .set(i64::from(healthy));
+    pub fn healthy(&self, check: &str, healthy: bool) {
+        self.healthy.with_label_values(&[check]).set(i64::from(healthy));
     }
 
     pub fn gateway(&self, gateway: &Gateway, status: &GatewayStatus) {
