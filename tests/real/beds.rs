@@ -1,13 +1,16 @@
 //! The beds themselves: what the other tests lie on is real, holds, and leaves nothing behind.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::bed::{
     Cluster, Flaw, Gateway, KUBERNETES_VERSION, Launch, OpenClaw, Scratch, TlsProxy, across_network,
-    eventually, evidence, install_gateway, runs, shared_cluster,
+    eventually, evidence, install_gateway, kubernetes_binaries, operator, runs, shared_cluster,
 };
 
 #[test]
@@ -102,7 +105,8 @@ fn two_clusters_stand_beside_each_other_and_end_with_a_panic() {
     real!(shared_cluster());
     let mut pid = 0;
     let ended = catch_unwind(AssertUnwindSafe(|| {
-        let other = Cluster::start().expect("what the shared one needs is there");
+        let mut other = Cluster::start().expect("what the shared one needs is there");
+        other.restart_api_server("KILL");
         pid = other.api_server().pid();
         assert!(runs(pid));
         assert!(!other.kubectl(&["get", "namespace", "beside"]).ok);
@@ -174,7 +178,7 @@ fn a_frozen_process_is_ended_too() {
     let folder = Scratch::new("frozen");
     let process = Launch::new("sleep", "sleep")
         .arg(1002)
-        .grace(std::time::Duration::from_millis(100))
+        .grace(Duration::from_millis(100))
         .start(&folder.join("log"));
     process.signal("STOP");
     assert!(process.is_alive());
@@ -247,7 +251,7 @@ fn gateway_says_hello(version: &str, protocol: u64) {
 #[test]
 fn a_network_lies_between_us_and_the_gateway() {
     let version = "2026.9.6";
-    let prepare = || install_gateway(version).map(drop);
+    let prepare = || install_gateway(version).and(kubernetes_binaries()).map(drop);
     let Some(network) = real!(across_network(test_name!(), prepare)) else {
         return;
     };
@@ -268,6 +272,27 @@ fn a_network_lies_between_us_and_the_gateway() {
         .rpc_from_here("agents.list", &json!({}))
         .expect_err("so it may nothing");
     assert!(forbidden.to_string().contains("missing scope"), "{forbidden}");
+
+    // The cluster stands on our side, where the operator is.
+    let cluster = real!(Cluster::start());
+    assert!(cluster.kubectl(&["get", "namespaces"]).ok);
+
+    // A pulled cable is silence, not an answer.
+    let address = format!("{}:{}", network.far().address(), gateway.port())
+        .parse()
+        .unwrap();
+    let second = Duration::from_secs(1);
+    let connect = || TcpStream::connect_timeout(&address, second);
+    let mut open = connect().expect("the cable is in");
+    network.cut();
+    open.set_read_timeout(Some(second)).unwrap();
+    open.write_all(b"GET /healthz HTTP/1.0\r\n\r\n")
+        .expect("the kernel takes it and tries to send it");
+    let silence = open.read(&mut [0]).expect_err("no answer").kind();
+    assert_eq!(silence, std::io::ErrorKind::WouldBlock);
+    assert!(connect().is_err());
+    network.mend();
+    eventually("the cable is in again", 30, || connect().ok());
     evidence::record("beds", "loopback has 5 scopes, remote has 0", 2, version);
 }
 
@@ -313,4 +338,27 @@ async fn handshake(front: &TlsProxy) -> Result<(), String> {
         .await
         .map(drop)
         .map_err(|e| e.to_string())
+}
+
+#[test]
+fn metrics_are_read_as_they_are_written() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut asked = [0; 1000];
+        let length = client.read(&mut asked).unwrap();
+        let body = "# HELP writes So many.\n# TYPE writes counter\nwrites{kind=\"a b\"} 3\nup 1e0\n";
+        write!(
+            client,
+            "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n{body}"
+        )
+        .unwrap();
+        String::from_utf8_lossy(&asked[..length]).into_owned()
+    });
+    let metrics = operator::metrics(&address).unwrap();
+    assert_eq!(metrics.get("writes{kind=\"a b\"}"), Some(&3.0));
+    assert_eq!(metrics.get("up"), Some(&1.0));
+    assert_eq!(metrics.len(), 2);
+    assert!(server.join().unwrap().starts_with("GET /metrics "));
 }

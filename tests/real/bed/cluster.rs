@@ -7,11 +7,10 @@
 //! The garbage collector notices a new CRD only at its next discovery (every 30 s): a test of owner references
 //! creates its CRDs first and waits long enough.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use super::audit;
 pub use super::audit::AuditEvent;
@@ -19,10 +18,12 @@ use super::authority::{Authority, signing_keys};
 use super::binaries::{Binaries, kubernetes_binaries};
 use super::evidence::say;
 use super::kubeconfig::kubeconfig;
+use super::kubectl::{self, Spoken};
 use super::missing::Missing;
 use super::ports::free_port;
 use super::process::{Launch, Process};
 use super::scratch::Scratch;
+use super::wait::eventually;
 
 const ADMIN_TOKEN: &str = "the-admin-of-this-test-cluster";
 
@@ -31,19 +32,12 @@ const ADMIN_TOKEN: &str = "the-admin-of-this-test-cluster";
 pub struct Cluster {
     controller_manager: Result<Process, Missing>,
     api_server: Process,
+    api_server_launch: Launch,
     _etcd: Process,
     binaries: Binaries,
     server: String,
     authority: String,
     folder: Scratch,
-}
-
-/// What a command answered.
-#[derive(Debug, Clone)]
-pub struct Spoken {
-    pub ok: bool,
-    pub stdout: String,
-    pub stderr: String,
 }
 
 /// The cluster that tests share, started by the first that asks; ended by its watchdogs with the test program.
@@ -81,13 +75,16 @@ impl Cluster {
         let authority = Authority::new("a test cluster");
         let identity = authority.server(&["127.0.0.1", "localhost"], false);
         let (private, public) = signing_keys();
-        let api_server = Launch::new("kube-apiserver", binaries.program("kube-apiserver"))
+        let api_server_launch = Launch::new("kube-apiserver", binaries.program("kube-apiserver"))
             .arg(format!("--etcd-servers={etcd_url}"))
             .args([
                 "--bind-address=127.0.0.1",
                 "--allow-privileged",
                 "--profiling=false",
             ])
+            // An address for documents, which nobody is told of: else it looks for a default route, and a network
+            // of a test's own has none.
+            .args(["--advertise-address=192.0.2.1", "--endpoint-reconciler-type=none"])
             .arg(format!("--secure-port={port}"))
             .arg(format!("--cert-dir={}", folder.join("certificates").display()))
             .arg(format!(
@@ -122,6 +119,9 @@ impl Cluster {
             .arg(format!("--audit-log-path={}", folder.join("audit.log").display()))
             // In megabytes; the default of 100 would put the first hours of a long test into another file.
             .arg("--audit-log-maxsize=10000")
+            .grace(Duration::from_secs(60));
+        let api_server = api_server_launch
+            .clone()
             .start(&folder.join("kube-apiserver.log"));
 
         let server = format!("https://127.0.0.1:{port}");
@@ -134,6 +134,7 @@ impl Cluster {
                 "the cluster is still starting",
             )),
             api_server,
+            api_server_launch,
             _etcd: etcd,
             binaries: binaries.clone(),
             server,
@@ -194,27 +195,13 @@ impl Cluster {
 
     /// kubectl as somebody else, such as a ServiceAccount.
     pub fn kubectl_as(&self, kubeconfig: &Path, arguments: &[&str], input: &str) -> Spoken {
-        let mut kubectl = Command::new(self.binaries.program("kubectl"))
-            .args(arguments)
-            .env("KUBECONFIG", kubeconfig)
-            // kubectl keeps what it discovers below HOME: not in the user's, and not from one cluster to another.
-            .env("HOME", self.folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("kubectl starts");
-        let mut stdin = kubectl.stdin.take().expect("stdin was asked for");
-        let input = input.as_bytes().to_vec();
-        // Beside reading, or both sides wait for ever once a pipe is full.
-        let writer = std::thread::spawn(move || stdin.write_all(&input));
-        let output = kubectl.wait_with_output().expect("kubectl ends");
-        let _ended_without_reading = writer.join();
-        Spoken {
-            ok: output.status.success(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        kubectl::run(
+            &self.binaries.program("kubectl"),
+            kubeconfig,
+            self.folder.path(),
+            arguments,
+            input,
+        )
     }
 
     /// Applies YAML as the administrator; panics with the API server's words if it is refused.
@@ -273,6 +260,20 @@ impl Cluster {
     /// To freeze it (`signal("STOP")`) or kill it, in a cluster that is not shared.
     pub fn api_server(&self) -> &Process {
         &self.api_server
+    }
+
+    /// Ends it in order (it first ends every watch) or kills it, and starts it on the same port and store.
+    pub fn restart_api_server(&mut self, signal: &str) {
+        self.api_server.signal(signal);
+        eventually("the API server has ended", 60, || self.api_server.ended());
+        self.api_server = self
+            .api_server_launch
+            .clone()
+            .start(&self.folder.join("kube-apiserver.log"));
+        assert!(
+            self.wait_until_ready().is_ok(),
+            "its port was taken by another program meanwhile"
+        );
     }
 
     /// Who collects garbage and ends namespaces; ready-made binaries come without it.

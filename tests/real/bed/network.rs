@@ -136,13 +136,14 @@ impl Network {
         HERE
     }
 
-    /// Pulls the cable: nothing is refused, nothing arrives.
+    /// Pulls the cable at the far end: connections fall silent, and new ones find nobody after some seconds. (At
+    /// our end the kernel would know, and say so at once.)
     pub fn cut(&self) {
-        ip(&["link", "set", "here", "down"]);
+        self.far.ip(&["link", "set", "far", "down"]);
     }
 
     pub fn mend(&self) {
-        ip(&["link", "set", "here", "up"]);
+        self.far.ip(&["link", "set", "far", "up"]);
     }
 }
 

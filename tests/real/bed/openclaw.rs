@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::evidence::say;
+use super::gateway::Gateway;
 use super::missing::Missing;
 use super::network::Place;
 use super::npm::{Installed, install_gateway};
@@ -23,65 +24,6 @@ use super::scratch::Scratch;
 /// The versions that every behaviour is tested on, newest first: what people run, what they ran, and the oldest
 /// (protocol 3).
 pub const VERSIONS: [&str; 3] = ["2026.9.6", "2026.7.35", "2026.2.9"];
-
-/// What to start: `Gateway::version("2026.9.6").bind(Bind::Lan)`
-#[derive(Debug, Clone)]
-pub struct Gateway {
-    version: String,
-    token: String,
-    bind: Bind,
-    config: Value,
-    place: Option<Place>,
-    wait: bool,
-}
-
-/// On which addresses it listens. `Lan` is 0.0.0.0, on all three versions, and only for a gateway that has a place
-/// in a network of the test's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bind {
-    Loopback,
-    Lan,
-}
-
-impl Gateway {
-    pub fn version(version: &str) -> Self {
-        let token = format!("bed-{:032x}", rand::random::<u128>());
-        let (version, config) = (version.to_owned(), json!({}));
-        Self {
-            version,
-            token,
-            bind: Bind::Loopback,
-            config,
-            place: None,
-            wait: true,
-        }
-    }
-
-    /// Instead of one made for this gateway alone.
-    pub fn token(mut self, token: &str) -> Self {
-        token.clone_into(&mut self.token);
-        self
-    }
-
-    /// Laid over the config that the bed writes, key by key.
-    pub fn config(mut self, more: &Value) -> Self {
-        lay_over(&mut self.config, more);
-        self
-    }
-
-    /// Runs it at another place of a network, listening to all addresses there.
-    pub fn at(mut self, place: &Place) -> Self {
-        self.place = Some(place.clone());
-        self.bind = Bind::Lan;
-        self
-    }
-
-    /// `start` returns at once: for tests of what happens while a gateway is not ready.
-    pub fn without_waiting(mut self) -> Self {
-        self.wait = false;
-        self
-    }
-}
 
 pub struct OpenClaw {
     // Dropped in this order: the process, then what it writes to, then the room it took.
@@ -129,8 +71,9 @@ impl OpenClaw {
         // A free port can be lost to another program before the gateway listens.
         for _ in 0..5 {
             this.port = free_port();
-            let mut config = this.first_config();
-            lay_over(&mut config, &this.gateway.config);
+            let config = this
+                .gateway
+                .first_config(this.port, &this.folder.join("gateway.log"));
             this.folder.file("openclaw.json", &config.to_string());
             match this.launch() {
                 Ok(()) => return this,
@@ -138,31 +81,6 @@ impl OpenClaw {
             }
         }
         panic!("a gateway lost its port five times in a row; what takes them? (ss -ltnp)");
-    }
-
-    fn first_config(&self) -> Value {
-        let bind = match self.gateway.bind {
-            Bind::Loopback => "loopback",
-            Bind::Lan => "lan",
-        };
-        let mut config = json!({
-            "gateway": {
-                "mode": "local", "bind": bind, "port": self.port,
-                "auth": { "mode": "token", "token": self.gateway.token },
-            },
-            "update": { "checkOnStart": false },
-            "plugins": { "enabled": false },
-            // Else it is a file in the machine's temporary folder that all gateways of the machine share.
-            "logging": { "file": self.folder.join("gateway.log") },
-        });
-        // 9.6 asks its maker for news of models half a minute after each start; older ones refuse the key.
-        if self.gateway.version.starts_with("2026.9.") {
-            lay_over(
-                &mut config,
-                &json!({ "models": { "catalogRefresh": { "enabled": false } } }),
-            );
-        }
-        config
     }
 
     fn launch(&mut self) -> Result<(), LostPort> {
@@ -374,15 +292,3 @@ impl OpenClaw {
 }
 
 struct LostPort;
-
-/// Objects are merged key by key; anything else replaces what was there.
-fn lay_over(base: &mut Value, more: &Value) {
-    match (base, more) {
-        (Value::Object(base), Value::Object(more)) => {
-            for (key, value) in more {
-                lay_over(base.entry(key.clone()).or_insert(Value::Null), value);
-            }
-        }
-        (base, more) => *base = more.clone(),
-    }
-}

@@ -27,6 +27,7 @@ pub struct Process {
 }
 
 /// What to start. `Launch::new("etcd", path).args([..]).env("K", "V").start(log)`
+#[derive(Debug, Clone)]
 pub struct Launch {
     name: String,
     command: Vec<String>,
