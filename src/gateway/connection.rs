@@ -9,8 +9,10 @@ use futures::stream::SplitStream;
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_util::sync::CancellationToken;
 
 use super::frame::{self, Incoming, Refusal};
 use super::handshake::Socket;
@@ -19,6 +21,7 @@ pub struct Connection {
     calls: mpsc::Sender<Call>,
     ended: watch::Receiver<Option<Ended>>,
     slots: Arc<Semaphore>,
+    leave: CancellationToken,
     meter: Meter,
 }
 
@@ -39,6 +42,9 @@ pub enum CallError {
     /// Whether the gateway acted is unknown.
     #[error("no answer in time")]
     TimedOut,
+    /// The gateway did it, and said something that we cannot read.
+    #[error("an answer to {method} that we do not understand")]
+    Odd { method: &'static str },
 }
 
 /// Told of every call when it is over, for metrics.
@@ -66,14 +72,17 @@ impl Connection {
     pub fn start(socket: Socket, tick: Duration, meter: Meter) -> Self {
         let (calls, taken) = mpsc::channel(IN_FLIGHT);
         let (ending, ended) = watch::channel(None);
+        let leave = CancellationToken::new();
+        let leaving = leave.clone();
         tokio::spawn(async move {
-            let end = drive(socket, tick, taken).await;
+            let end = drive(socket, tick, taken, leaving).await;
             ending.send_replace(Some(end));
         });
         Self {
             calls,
             ended,
             slots: Arc::new(Semaphore::new(IN_FLIGHT)),
+            leave,
             meter,
         }
     }
@@ -95,6 +104,8 @@ impl Connection {
                 Err(CallError::Refused(_)) => Outcome::Refused,
                 Err(CallError::Lost(_)) => Outcome::Lost,
                 Err(CallError::TimedOut) => Outcome::TimedOut,
+                // Made of an answer, after this.
+                Err(CallError::Odd { .. }) => Outcome::Answered,
             },
         );
         result
@@ -135,18 +146,22 @@ impl Connection {
         }
     }
 
-    /// Says goodbye (close 1000) and waits, but not long, for the gateway to hear it.
-    pub async fn close(self) {
-        let mut ended = self.ended.clone();
-        drop(self);
-        timeout(GOODBYE, ended.wait_for(Option::is_some)).await.ok();
+    /// Says goodbye (close 1000) and waits, but not long, for the gateway to hear it. Calls that still wait are lost.
+    pub async fn close(&self) {
+        self.leave.cancel();
+        timeout(2 * GOODBYE, self.ended()).await.ok();
     }
 }
 
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Owns the socket until it ends. Writing has a task of its own, so that a full send buffer never stops reading.
-async fn drive(socket: Socket, tick: Duration, mut calls: mpsc::Receiver<Call>) -> Ended {
+async fn drive(
+    socket: Socket,
+    tick: Duration,
+    mut calls: mpsc::Receiver<Call>,
+    leave: CancellationToken,
+) -> Ended {
     let (mut sink, mut frames) = socket.split();
     let (outbox, mut leaving) = mpsc::channel::<Message>(2 * IN_FLIGHT);
     let writer = tokio::spawn(async move {
@@ -179,13 +194,11 @@ async fn drive(socket: Socket, tick: Duration, mut calls: mpsc::Receiver<Call>) 
                     None => break Ended { code: None, reason: "end of stream".into() },
                 }
             }
+            () = leave.cancelled() => return goodbye(outbox, writer, &mut frames).await,
             call = calls.recv() => {
-                // Everybody who could call is gone: say goodbye.
+                // Everybody who could call is gone.
                 let Some(Call { method, params, answer }) = call else {
-                    drop(outbox);
-                    writer.await.ok();
-                    linger(&mut frames).await;
-                    return Ended { code: Some(1000), reason: "we closed it".into() };
+                    return goodbye(outbox, writer, &mut frames).await;
                 };
                 waiting.retain(|_, answer| !answer.is_closed());
                 next_id += 1;
@@ -219,9 +232,21 @@ fn deliver(text: &str, waiting: &mut HashMap<String, oneshot::Sender<Result<Valu
     }
 }
 
-/// Reads on until the peer has answered our close, so that it sees an orderly end.
-async fn linger(frames: &mut SplitStream<Socket>) {
-    timeout(GOODBYE, async { while let Some(Ok(_)) = frames.next().await {} })
-        .await
-        .ok();
+/// Lets the writer finish and close, and reads on until the peer has answered that, so that it sees an orderly end.
+async fn goodbye(
+    outbox: mpsc::Sender<Message>,
+    writer: JoinHandle<()>,
+    frames: &mut SplitStream<Socket>,
+) -> Ended {
+    drop(outbox);
+    timeout(GOODBYE, async {
+        writer.await.ok();
+        while let Some(Ok(_)) = frames.next().await {}
+    })
+    .await
+    .ok();
+    Ended {
+        code: Some(1000),
+        reason: "we closed it".into(),
+    }
 }

@@ -1,40 +1,154 @@
-//! What a gateway can do, found by looking at it: everything that differs between gateways is decided here, and
-//! nobody else compares versions.
+//! What a gateway can do, found by looking at it: everything that differs between gateways is decided here, as data,
+//! and nobody else compares versions.
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 /// A family of gateways that behave alike, named after the version it was measured on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Contract {
-    /// Protocol 3; agents in a list that a patch replaces; the gateway restarts after every write.
-    V2026_2_9,
-    /// Protocol 4; agents in a list that a patch merges; TOOLS.md and HEARTBEAT.md are files.
-    V2026_7_35,
-    /// Agents as entries; TOOLS.md and HEARTBEAT.md refused; `config.changed` tells of every write.
-    V2026_9_6,
+#[derive(Debug, PartialEq, Eq)]
+pub struct Contract {
+    pub name: &'static str,
+    pub roster: Roster,
+    /// The documents that `agents.files.*` accepts. All other text of an agent travels inside AGENTS.md.
+    pub documents: &'static [&'static str],
+    /// Keys of an entry's heartbeat block. One unknown key makes a gateway refuse the whole patch.
+    pub heartbeat_keys: &'static [&'static str],
+    /// How many writes of the configuration are allowed, in how long. Refused and empty ones count too.
+    pub write_budget: Option<Budget>,
+    /// Every write of the configuration restarts the gateway: the answer comes first, then a close 1012.
+    pub restarts_on_write: bool,
+    /// `config.changed` tells of every write, whoever made it.
+    pub tells_of_changes: bool,
 }
 
+/// Where the configuration keeps the agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Roster {
+    /// `agents.entries.<id>`, and `agents.ownership` must say "explicit" once there are several.
+    Entries,
+    /// `agents.list[]`, and a patch merges its items by id.
+    MergedList,
+    /// `agents.list[]`, and a patch replaces the whole list: what it leaves out is gone.
+    ReplacedList,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    pub writes: usize,
+    pub within: Duration,
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Protocol 3.
+pub static V2026_2_9: Contract = Contract {
+    name: "2026.2.9",
+    roster: Roster::ReplacedList,
+    documents: DOCUMENTS_OF_OLD,
+    heartbeat_keys: &[
+        "every",
+        "activeHours",
+        "model",
+        "session",
+        "includeReasoning",
+        "target",
+        "to",
+        "accountId",
+        "prompt",
+    ],
+    write_budget: None,
+    restarts_on_write: true,
+    tells_of_changes: false,
+};
+
+pub static V2026_7_35: Contract = Contract {
+    name: "2026.7.35",
+    roster: Roster::MergedList,
+    documents: DOCUMENTS_OF_OLD,
+    heartbeat_keys: &[
+        "every",
+        "activeHours",
+        "model",
+        "session",
+        "includeReasoning",
+        "target",
+        "directPolicy",
+        "to",
+        "accountId",
+        "prompt",
+        "timeoutSeconds",
+        "lightContext",
+        "isolatedSession",
+    ],
+    write_budget: Some(Budget {
+        writes: 3,
+        within: MINUTE,
+    }),
+    restarts_on_write: false,
+    tells_of_changes: false,
+};
+
+pub static V2026_9_6: Contract = Contract {
+    name: "2026.9.6",
+    roster: Roster::Entries,
+    documents: &[
+        "AGENTS.md",
+        "SOUL.md",
+        "IDENTITY.md",
+        "USER.md",
+        "BOOTSTRAP.md",
+        "MEMORY.md",
+    ],
+    heartbeat_keys: &[
+        "every",
+        "activeHours",
+        "model",
+        "session",
+        "target",
+        "directPolicy",
+        "to",
+        "accountId",
+        "prompt",
+        "timeoutSeconds",
+        "lightContext",
+        "isolatedSession",
+    ],
+    write_budget: Some(Budget {
+        writes: 30,
+        within: MINUTE,
+    }),
+    restarts_on_write: false,
+    tells_of_changes: true,
+};
+
+const DOCUMENTS_OF_OLD: &[&str] = &[
+    "AGENTS.md",
+    "SOUL.md",
+    "IDENTITY.md",
+    "USER.md",
+    "BOOTSTRAP.md",
+    "MEMORY.md",
+    "TOOLS.md",
+    "HEARTBEAT.md",
+];
+
 impl Contract {
-    pub fn discover(protocol: u64, methods: &BTreeSet<String>) -> Self {
+    pub fn discover(protocol: u64, methods: &BTreeSet<String>) -> &'static Self {
         if protocol < 4 {
-            Self::V2026_2_9
+            &V2026_2_9
         } else if methods.contains("secrets.store.set") {
             // 2026.8.1 brought the secrets store and the new agents' configuration together.
-            Self::V2026_9_6
+            &V2026_9_6
         } else {
-            Self::V2026_7_35
+            &V2026_7_35
         }
     }
 }
 
 impl fmt::Display for Contract {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::V2026_2_9 => "2026.2.9",
-            Self::V2026_7_35 => "2026.7.35",
-            Self::V2026_9_6 => "2026.9.6",
-        })
+        out.write_str(self.name)
     }
 }
 
@@ -46,16 +160,16 @@ mod tests {
     fn each_family_is_told_by_what_it_offers() {
         let offering = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         assert_eq!(
-            Contract::discover(3, &offering(&["config.patch"])),
-            Contract::V2026_2_9
+            Contract::discover(3, &offering(&["config.patch"])).name,
+            "2026.2.9"
         );
         assert_eq!(
-            Contract::discover(4, &offering(&["agents.workspace.list"])),
-            Contract::V2026_7_35
+            Contract::discover(4, &offering(&["agents.workspace.list"])).name,
+            "2026.7.35"
         );
         assert_eq!(
-            Contract::discover(4, &offering(&["secrets.store.set"])),
-            Contract::V2026_9_6
+            Contract::discover(4, &offering(&["secrets.store.set"])).name,
+            "2026.9.6"
         );
     }
 }

@@ -28,6 +28,8 @@ pub struct Refusal {
     pub detail_code: Option<String>,
     pub details: Value,
     pub retry_after: Option<Duration>,
+    /// The error came together with an answer: it tells what became of an earlier request, not of this one.
+    pub answered: bool,
 }
 
 /// Longest text of a gateway that we keep: it ends up in conditions and logs, and a gateway may be hostile.
@@ -42,7 +44,10 @@ impl Incoming {
                 let result = if frame.ok == Some(true) {
                     Ok(frame.payload)
                 } else {
-                    Err(Refusal::of(frame.error.unwrap_or_default()))
+                    Err(Refusal::of(
+                        frame.error.unwrap_or_default(),
+                        !frame.payload.is_null(),
+                    ))
                 };
                 Some(Self::Answer {
                     id: frame.id?,
@@ -84,7 +89,7 @@ struct Fault {
 }
 
 impl Refusal {
-    fn of(fault: Fault) -> Self {
+    fn of(fault: Fault, answered: bool) -> Self {
         let Fault {
             code,
             message,
@@ -97,6 +102,7 @@ impl Refusal {
             detail_code: details.get("code").and_then(Value::as_str).map(tame),
             details,
             retry_after: retry_after_ms.map(Duration::from_millis),
+            answered,
         }
     }
 }

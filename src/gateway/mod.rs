@@ -6,6 +6,8 @@
 //! spends more refused tokens than the gateway's lock-out allows ([`guard`]).
 
 pub mod address;
+pub mod commit;
+pub mod configuration;
 pub mod connection;
 pub mod contract;
 pub mod credentials;
@@ -14,6 +16,9 @@ pub mod dial;
 pub mod frame;
 pub mod guard;
 pub mod handshake;
+pub mod names;
+pub mod refusal;
+mod rpc;
 pub mod session;
 pub mod trouble;
 pub mod trust;

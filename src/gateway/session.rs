@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::address::Address;
+use super::commit::Commits;
 use super::connection::{CallError, Connection, Ended, Meter, Outcome};
 use super::contract::Contract;
 use super::credentials::{Credentials, Identity};
@@ -27,7 +28,16 @@ use super::version::{ServerVersion, Version};
 pub struct Session {
     wanted: watch::Sender<Wanted>,
     link: watch::Receiver<Link>,
+    online: watch::Receiver<Option<Online>>,
+    commits: Commits,
     keeper: JoinHandle<()>,
+}
+
+/// A connection that is up, for calls. It outlives its connection: calls then fail with how that ended.
+#[derive(Clone)]
+pub struct Online {
+    pub connection: Arc<Connection>,
+    pub contract: &'static Contract,
 }
 
 /// Where to connect, and as whom.
@@ -66,7 +76,7 @@ pub enum State {
 pub struct Facts {
     pub version: ServerVersion,
     pub protocol: u64,
-    pub contract: Contract,
+    pub contract: &'static Contract,
     pub boot_id: Option<String>,
 }
 
@@ -91,9 +101,12 @@ impl Session {
             state: State::Connecting,
         });
         let (want, wanted) = watch::channel(wanted);
+        let (go_online, online) = watch::channel(None);
+        let commits = Commits::start(online.clone(), seed);
         let keeper = Keeper {
             wanted,
             publish,
+            go_online,
             changed: Box::new(changed),
             surroundings,
             back_off: BackOff {
@@ -104,6 +117,8 @@ impl Session {
         Self {
             wanted: want,
             link,
+            online,
+            commits,
             keeper: tokio::spawn(keeper.keep()),
         }
     }
@@ -123,11 +138,23 @@ impl Session {
         self.link.borrow().clone()
     }
 
+    /// None while the gateway is not connected.
+    pub fn online(&self) -> Option<Online> {
+        self.online.borrow().clone()
+    }
+
+    /// Where changes of agents' entries are deposited.
+    pub fn commits(&self) -> &Commits {
+        &self.commits
+    }
+
     /// Says goodbye to the gateway.
     pub async fn close(self) {
         let Self {
             wanted,
             link: _,
+            online: _,
+            commits: _,
             mut keeper,
         } = self;
         drop(wanted);
@@ -147,6 +174,7 @@ const LOOK_DEADLINE: Duration = Duration::from_secs(20);
 struct Keeper {
     wanted: watch::Receiver<Wanted>,
     publish: watch::Sender<Link>,
+    go_online: watch::Sender<Option<Online>>,
     changed: Box<dyn Fn() + Send + Sync>,
     surroundings: Surroundings,
     back_off: BackOff,
@@ -160,7 +188,7 @@ impl Keeper {
     async fn keep(mut self) {
         let mut before: Option<Wanted> = None;
         loop {
-            let wanted = self.wanted.borrow_and_update().clone();
+            let mut wanted = self.wanted.borrow_and_update().clone();
             let new_target = before
                 .as_ref()
                 .is_none_or(|before| before.target != wanted.target);
@@ -172,11 +200,16 @@ impl Keeper {
             let (trouble, next_try) = match self.connect(&wanted, asked).await {
                 Ok((connection, facts)) => {
                     let since = Instant::now();
-                    self.say(&wanted, State::Up(facts));
-                    let end = match self.hold(connection, wanted.clone()).await {
-                        Ok(end) => end,
-                        Err(Unwanted) => return,
+                    let connection = Arc::new(connection);
+                    let online = Online {
+                        connection: Arc::clone(&connection),
+                        contract: facts.contract,
                     };
+                    self.go_online.send_replace(Some(online));
+                    self.say(&wanted, State::Up(facts));
+                    let held = self.hold(&connection, &mut wanted).await;
+                    self.go_online.send_replace(None);
+                    let Ok(end) = held else { return };
                     if since.elapsed() >= SETTLED {
                         self.back_off.failures = 0;
                     }
@@ -277,7 +310,11 @@ impl Keeper {
     }
 
     /// Keeps a connection until it ends (Some) or another target is wanted (None).
-    async fn hold(&mut self, connection: Connection, mut wanted: Wanted) -> Result<Option<Ended>, Unwanted> {
+    async fn hold(
+        &mut self,
+        connection: &Connection,
+        wanted: &mut Wanted,
+    ) -> Result<Option<Ended>, Unwanted> {
         loop {
             tokio::select! {
                 end = connection.ended() => return Ok(Some(end)),
@@ -291,10 +328,10 @@ impl Keeper {
                         connection.close().await;
                         return Ok(None);
                     }
-                    wanted = news;
+                    *wanted = news;
                     // Asked to look again: a round trip shows that the link is as good as it says.
                     match connection.call("health", json!({}), LOOK_DEADLINE).await {
-                        Ok(_) | Err(CallError::Refused(_)) => {}
+                        Ok(_) | Err(CallError::Refused(_) | CallError::Odd { .. }) => {}
                         Err(CallError::Lost(end)) => return Ok(Some(end)),
                         Err(CallError::TimedOut) => {
                             let reason = format!("no answer within {} s", LOOK_DEADLINE.as_secs());
@@ -347,7 +384,7 @@ async fn look_around(connection: &Connection, hello: Hello) -> Result<Facts, Tro
                     .and_then(|text| Version::parse(&frame::tame(text)));
             }
             Err(CallError::Lost(Ended { code, reason })) => return Err(Trouble::Lost { code, reason }),
-            Err(CallError::Refused(_) | CallError::TimedOut) => {}
+            Err(CallError::Refused(_) | CallError::TimedOut | CallError::Odd { .. }) => {}
         }
     }
     let contract = Contract::discover(protocol, &methods);
@@ -591,7 +628,7 @@ mod tests {
             unreachable!()
         };
         assert_eq!(facts.version.known, Version::parse("2026.9.6"));
-        assert_eq!(facts.contract, Contract::V2026_9_6);
+        assert_eq!(facts.contract.name, "2026.9.6");
         assert_eq!(facts.boot_id.as_deref(), Some("b1"));
         session.close().await;
         assert!(leaving.await.unwrap(), "the gateway saw an orderly close");

@@ -495,8 +495,9 @@ mod tests {
     use crate::desired;
     use crate::desired::gateway::Document;
     use crate::fact::Fact;
+    use crate::gateway::contract::V2026_9_6;
     use crate::gateway::trouble::{PairingRequest, TlsTrouble};
-    use crate::gateway::{Contract, Link, Version};
+    use crate::gateway::{Link, Version};
     use crate::resource::GatewaySpec;
     use crate::resource::reference::{CaBundleKind, CaBundleRef, SecretKeyRef};
 
@@ -574,7 +575,7 @@ mod tests {
                 known: Version::parse(version),
             },
             protocol: 4,
-            contract: Contract::V2026_9_6,
+            contract: &V2026_9_6,
             boot_id: Some("b1".into()),
         })
     }

@@ -1,0 +1,184 @@
+//! The calls that provisioning needs, typed. An answer is read for what we use of it; everything else in it may change.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::configuration::Configuration;
+use super::connection::{CallError, Connection};
+use super::names::{AgentId, SessionKey};
+use super::refusal::Meaning;
+
+/// A file as the gateway gives it; its hash where the gateway tells one (2026.9.6).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct File {
+    pub content: String,
+    pub hash: Option<String>,
+}
+
+/// An agent as the gateway lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Listed {
+    pub id: String,
+    pub name: Option<String>,
+    /// Not told by 2026.2.9.
+    pub workspace: Option<String>,
+}
+
+/// What a deletion took along.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Deleted {
+    pub removed_bindings: u64,
+    pub removed: Vec<Removed>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Removed {
+    pub path: String,
+    pub method: String,
+}
+
+/// What a written configuration came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub struct Patched {
+    /// There was nothing to change.
+    pub noop: bool,
+    pub hash: Option<String>,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sent {
+    /// Taken now, or taken before under the same key.
+    Accepted,
+    /// Taken before under the same key, and the turn has failed since (often: no model is configured).
+    FailedSince(String),
+}
+
+/// Reads are answered in 1 to 32 ms; the first one after a start has taken 0.6 s, and a gateway that wakes a fleet has
+/// kept silent for 15 s.
+const READ: Duration = Duration::from_secs(30);
+/// A write waits for those before it: 3.6 s each at 450 agents.
+const WRITE: Duration = Duration::from_secs(60);
+/// For each entry of a patch on top: 80 ms an agent were measured, growing with their number.
+const WRITE_AN_ENTRY: Duration = Duration::from_millis(500);
+
+impl Connection {
+    pub async fn config_get(&self) -> Result<Configuration, CallError> {
+        let answer = self.call("config.get", json!({}), READ).await?;
+        Configuration::parse(&answer).ok_or_else(|| odd("config.get"))
+    }
+
+    /// Merges `raw` into the configuration if it is still the one with this hash.
+    pub async fn config_patch(
+        &self,
+        raw: &Value,
+        base_hash: &str,
+        entries: usize,
+    ) -> Result<Patched, CallError> {
+        let params = json!({ "raw": raw.to_string(), "baseHash": base_hash });
+        let deadline = WRITE + WRITE_AN_ENTRY.saturating_mul(u32::try_from(entries).unwrap_or(u32::MAX));
+        read("config.patch", self.call("config.patch", params, deadline).await?)
+    }
+
+    pub async fn agents_list(&self) -> Result<Vec<Listed>, CallError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            agents: Vec<Listed>,
+        }
+        let answer: Answer = read("agents.list", self.call("agents.list", json!({}), READ).await?)?;
+        Ok(answer.agents)
+    }
+
+    /// None: it was gone already.
+    pub async fn agents_delete(
+        &self,
+        agent: &AgentId,
+        with_files: bool,
+    ) -> Result<Option<Deleted>, CallError> {
+        let params = json!({ "agentId": agent.as_str(), "deleteFiles": with_files });
+        match self.call("agents.delete", params, WRITE).await {
+            Ok(answer) => read("agents.delete", answer).map(Some),
+            Err(CallError::Refused(refusal)) if refusal.meaning() == Meaning::NoSuchAgent => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// None: the file is not there.
+    pub async fn file_get(&self, agent: &AgentId, name: &str) -> Result<Option<File>, CallError> {
+        let params = json!({ "agentId": agent.as_str(), "name": name });
+        let answer = self.call("agents.files.get", params, READ).await?;
+        let file = answer.get("file").ok_or_else(|| odd("agents.files.get"))?;
+        if file.get("missing").and_then(Value::as_bool) == Some(true) {
+            return Ok(None);
+        }
+        read("agents.files.get", file.clone()).map(Some)
+    }
+
+    /// Writes a file; `expected` is the hash that it must still have, and only a gateway that told one may be sent it.
+    /// Gives the new hash where the gateway tells it.
+    pub async fn file_set(
+        &self,
+        agent: &AgentId,
+        name: &str,
+        content: &str,
+        expected: Option<&str>,
+    ) -> Result<Option<String>, CallError> {
+        let mut params = json!({ "agentId": agent.as_str(), "name": name, "content": content });
+        if let (Some(expected), Some(params)) = (expected, params.as_object_mut()) {
+            params.insert("expectedHash".to_owned(), json!(expected));
+        }
+        let answer = self.call("agents.files.set", params, WRITE).await?;
+        Ok(answer
+            .pointer("/file/hash")
+            .and_then(Value::as_str)
+            .map(str::to_owned))
+    }
+
+    pub async fn session_reset(&self, session: &SessionKey) -> Result<(), CallError> {
+        self.call("sessions.reset", json!({ "key": session.as_str() }), WRITE)
+            .await
+            .map(|_| ())
+    }
+
+    /// Sends a message once: under the same key a gateway takes it only once (for at least 5 minutes).
+    pub async fn chat_send(&self, session: &SessionKey, message: &str, key: &str) -> Result<Sent, CallError> {
+        let params = json!({ "sessionKey": session.as_str(), "message": message, "idempotencyKey": key });
+        match self.call("chat.send", params, READ).await {
+            Ok(_) => Ok(Sent::Accepted),
+            // Asked again after the turn has ended in an error, a gateway answers with both the outcome and an error.
+            Err(CallError::Refused(refusal)) if refusal.answered => Ok(Sent::FailedSince(refusal.message)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the session's history holds the message that was sent under this key.
+    pub async fn chat_holds(&self, session: &SessionKey, key: &str) -> Result<bool, CallError> {
+        let params = json!({ "sessionKey": session.as_str(), "limit": 200 });
+        let answer = self.call("chat.history", params, READ).await?;
+        let mark = format!("{key}:user");
+        Ok(mentions(&answer, &mark))
+    }
+}
+
+/// Whether a text occurs as a whole value anywhere in an answer: where a gateway keeps the key in a message of its history
+/// differs between versions.
+fn mentions(answer: &Value, text: &str) -> bool {
+    match answer {
+        Value::String(found) => found == text,
+        Value::Array(items) => items.iter().any(|item| mentions(item, text)),
+        Value::Object(fields) => fields.values().any(|field| mentions(field, text)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(method: &'static str, answer: Value) -> Result<T, CallError> {
+    serde_json::from_value(answer).map_err(|_| odd(method))
+}
+
+fn odd(method: &'static str) -> CallError {
+    CallError::Odd { method }
+}
