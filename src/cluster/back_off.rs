@@ -15,6 +15,12 @@ pub(super) struct BackOff(Arc<Mutex<HashMap<String, (i64, u32)>>>);
 const FIRST: Duration = Duration::from_millis(500);
 const LAST: Duration = Duration::from_secs(60);
 
+impl BackOff {
+    pub(super) fn forget(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
+
 impl Cluster {
     /// Call after a failed pass.
     pub fn back_off<K: Resource>(&self, object: &K) -> Duration {
@@ -33,11 +39,7 @@ impl Cluster {
     /// Call after a pass that did not fail.
     pub(super) fn succeeded<K: Resource>(&self, object: &K) {
         let (uid, _) = identity(object);
-        self.back_off
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&uid);
+        self.back_off.forget(&uid);
     }
 }
 

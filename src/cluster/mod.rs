@@ -4,6 +4,7 @@ mod back_off;
 pub mod connect;
 pub mod health;
 pub mod kinds;
+mod last_word;
 pub mod lease;
 mod read;
 mod watch;
@@ -18,6 +19,7 @@ use crate::resource::names;
 use crate::telemetry::Metrics;
 use back_off::BackOff;
 pub use health::Health;
+use last_word::LastWords;
 pub use watch::{Scope, Touch};
 
 /// Everything that is asked of the API server goes through here.
@@ -28,6 +30,7 @@ pub struct Cluster {
     health: Health,
     metrics: Metrics,
     back_off: BackOff,
+    last_words: LastWords,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +60,15 @@ impl Cluster {
             health,
             metrics,
             back_off: BackOff::default(),
+            last_words: LastWords::default(),
+        }
+    }
+
+    /// The object is gone: nothing about it needs to be remembered.
+    pub fn forget<K: kube::Resource>(&self, object: &K) {
+        if let Some(uid) = &object.meta().uid {
+            self.back_off.forget(uid);
+            self.last_words.forget(uid);
         }
     }
 }

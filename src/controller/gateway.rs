@@ -25,7 +25,7 @@ use crate::{desired, execute, plan, status};
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
 
 async fn reconcile(gateway: Arc<Gateway>, world: Arc<World>) -> Result<Action, cluster::Error> {
-    let snapshot = snapshot(gateway, &world).await;
+    let snapshot = snapshot(world.cluster.with_our_last_word(gateway), &world).await;
     let desired = desired::gateway::of(&snapshot);
     let observed = Observed {
         link: world.sessions.link(&snapshot.gateway),
@@ -145,6 +145,9 @@ fn failed(gateway: Arc<Gateway>, error: &cluster::Error, world: Arc<World>) -> A
 /// an outage of the watch has none.
 fn sweep(gateways: Store<Gateway>, world: Arc<World>) -> impl Fn(&Touch<Gateway>) {
     move |touch| {
+        if let Touch::Gone(gateway) = touch {
+            world.cluster.forget(gateway);
+        }
         if matches!(touch, Touch::Gone(_) | Touch::All) {
             for gone in world.sessions.retain(|key| gateways.get(key).is_some()) {
                 world.metrics.forget_gateway(&gone);
