@@ -76,9 +76,8 @@ mod tests {
             Configuration::parse(&json!({ "hash": "h", "config": { "agents": agents } })).unwrap()
         };
         let entry = json!({ "name": "A", "workspace": "/w" });
+        let listed = json!({ "id": "a", "name": "A", "workspace": "/w" });
         let entries = of(json!({ "ownership": "explicit", "entries": { "a": entry } }));
-        let mut listed = entry.clone();
-        listed["id"] = json!("a");
         let list = of(json!({ "list": [listed] }));
         let id = AgentId::parse("a").unwrap();
         assert_eq!(entries.entries[&id]["name"], list.entries[&id]["name"]);

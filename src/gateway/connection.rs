@@ -34,8 +34,8 @@ pub struct Ended {
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CallError {
-    #[error("{0:?}")]
-    Refused(Refusal),
+    #[error("{} ({})", .0.message, .0.code)]
+    Refused(Box<Refusal>),
     /// The connection ended first. Whether the gateway acted is unknown.
     #[error("the connection ended before the answer ({})", .0.reason)]
     Lost(Ended),
@@ -129,7 +129,7 @@ impl Connection {
             return Err(CallError::Lost(self.ended().await));
         }
         match answered.await {
-            Ok(result) => result.map_err(CallError::Refused),
+            Ok(result) => result.map_err(|refusal| CallError::Refused(Box::new(refusal))),
             Err(_) => Err(CallError::Lost(self.ended().await)),
         }
     }

@@ -157,7 +157,7 @@ impl Committer {
                         .into_iter()
                         .partition(|deposit| guilty.iter().any(|(agent, _)| *agent == deposit.change.agent));
                     batch = good;
-                    answer_rejected(bad, guilty);
+                    answer_rejected(bad, &guilty);
                     tries = 0;
                 }
                 Attempt::Again(why) if tries < TRIES => {
@@ -260,7 +260,7 @@ fn answer_all(batch: Vec<Deposit>, why: &NotCommitted) {
     }
 }
 
-fn answer_rejected(bad: Vec<Deposit>, guilty: Vec<(AgentId, Vec<Issue>)>) {
+fn answer_rejected(bad: Vec<Deposit>, guilty: &[(AgentId, Vec<Issue>)]) {
     for Deposit { change, result } in bad {
         let issues = guilty
             .iter()

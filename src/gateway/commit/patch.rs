@@ -227,18 +227,15 @@ mod tests {
     use super::*;
     use crate::gateway::contract::{V2026_2_9, V2026_7_35, V2026_9_6};
 
-    fn object(value: Value) -> Entry {
-        match value {
-            Value::Object(object) => object,
-            other => panic!("{other}"),
-        }
+    fn object(value: &Value) -> Entry {
+        value.as_object().unwrap().clone()
     }
 
     fn id(text: &str) -> AgentId {
         AgentId::parse(text).unwrap()
     }
 
-    fn change(agent: &str, fields: Value) -> EntryChange {
+    fn change(agent: &str, fields: &Value) -> EntryChange {
         EntryChange {
             agent: id(agent),
             fields: object(fields),
@@ -251,7 +248,7 @@ mod tests {
                 json!({ "ownership": "explicit", "entries": Map::from_iter(agents.iter().map(|(id, e)| ((*id).to_owned(), e.clone()))) })
             }
             Roster::MergedList | Roster::ReplacedList => {
-                json!({ "list": agents.iter().map(|(agent, e)| with_id(&id(agent), &object(e.clone()))).collect::<Vec<_>>() })
+                json!({ "list": agents.iter().map(|(agent, e)| with_id(&id(agent), &object(e))).collect::<Vec<_>>() })
             }
         };
         Configuration::parse(&json!({ "hash": "h", "config": { "agents": agents } })).unwrap()
@@ -270,7 +267,7 @@ mod tests {
                     let there = entries.get(agent).cloned().unwrap_or_else(|| json!({}));
                     entries.insert(
                         agent.clone(),
-                        Value::Object(merged(&object(there), &object(fields.clone()))),
+                        Value::Object(merged(&object(&there), &object(fields))),
                     );
                 }
             }
@@ -280,7 +277,7 @@ mod tests {
                     let there = entries.get(agent).cloned().unwrap_or_else(|| json!({}));
                     entries.insert(
                         agent.to_owned(),
-                        Value::Object(merged(&object(there), &object(item.clone()))),
+                        Value::Object(merged(&object(&there), &object(item))),
                     );
                 }
             }
@@ -306,7 +303,7 @@ mod tests {
         let foreign = json!({ "name": "Foreign", "tools": { "deny": ["exec"] } });
         for contract in CONTRACTS {
             let now = reading(contract, &[("foreign", foreign.clone())]);
-            let wanted = change("mine", json!({ "name": "Mine", "heartbeat": { "every": "5m" } }));
+            let wanted = change("mine", &json!({ "name": "Mine", "heartbeat": { "every": "5m" } }));
             let patch = patch_of(contract, &now, std::slice::from_ref(&wanted));
             assert_eq!(patch.entries, 1, "{contract}");
             let after = applied(contract, &now, &patch.raw.unwrap());
@@ -330,11 +327,11 @@ mod tests {
     #[test]
     fn ownership_is_said_where_it_is_not_yet() {
         let now = Configuration::parse(&json!({ "hash": "h", "config": {} })).unwrap();
-        let raw = patch_of(&V2026_9_6, &now, &[change("a", json!({ "name": "A" }))])
+        let raw = patch_of(&V2026_9_6, &now, &[change("a", &json!({ "name": "A" }))])
             .raw
             .unwrap();
         assert_eq!(raw["agents"]["ownership"], "explicit");
-        let raw = patch_of(&V2026_7_35, &now, &[change("a", json!({ "name": "A" }))])
+        let raw = patch_of(&V2026_7_35, &now, &[change("a", &json!({ "name": "A" }))])
             .raw
             .unwrap();
         assert!(raw["agents"].get("ownership").is_none());
@@ -344,7 +341,7 @@ mod tests {
     fn settings_that_a_gateway_does_not_know_are_left_out_and_said() {
         let wanted = change(
             "a",
-            json!({ "heartbeat": { "every": "5m", "includeReasoning": true } }),
+            &json!({ "heartbeat": { "every": "5m", "includeReasoning": true } }),
         );
         let now = reading(&V2026_9_6, &[]);
         let patch = patch_of(&V2026_9_6, &now, std::slice::from_ref(&wanted));
@@ -373,7 +370,7 @@ mod tests {
             patch_of(
                 &V2026_9_6,
                 &now,
-                &[change("a", json!({ "tools": { "key": "secret" } }))]
+                &[change("a", &json!({ "tools": { "key": "secret" } }))]
             )
             .raw
             .is_none()
@@ -386,7 +383,7 @@ mod tests {
             path: path.into(),
             message: "bad".into(),
         };
-        let changes = [change("a", json!({ "x": 1 })), change("b", json!({ "x": 2 }))];
+        let changes = [change("a", &json!({ "x": 1 })), change("b", &json!({ "x": 2 }))];
         let now = reading(&V2026_9_6, &[]);
         let raw = patch_of(&V2026_9_6, &now, &changes).raw.unwrap();
         let found = guilty(&now, &changes, &raw, &[issue("agents.entries.b.x")]).unwrap();
