@@ -12,59 +12,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms that it may name. What is not listed is forbidden.
+#[rustfmt::skip]
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("main", &["command"]),
-    ("resource", &[]),
-    ("fact", &[]),
-    ("gateway", &[]),
-    ("desired", &["resource", "fact", "gateway"]),
-    ("observed", &["desired", "fact", "gateway"]),
-    ("plan", &["resource", "fact", "gateway", "desired", "observed"]),
-    (
-        "execute",
-        &[
-            "resource",
-            "fact",
-            "gateway",
-            "desired",
-            "plan",
-            "cluster",
-            "controller",
-        ],
-    ),
-    (
-        "status",
-        &["resource", "fact", "gateway", "desired", "observed", "execute"],
-    ),
-    ("cluster", &["resource", "fact", "desired", "status", "telemetry"]),
-    (
-        "controller",
-        &[
-            "resource",
-            "fact",
-            "gateway",
-            "desired",
-            "observed",
-            "plan",
-            "execute",
-            "status",
-            "cluster",
-            "telemetry",
-        ],
-    ),
-    ("http", &["cluster", "telemetry"]),
-    ("telemetry", &["resource", "gateway"]),
-    (
-        "command",
-        &[
-            "resource",
-            "gateway",
-            "cluster",
-            "controller",
-            "http",
-            "telemetry",
-        ],
-    ),
+    ("main",       &["command"]),
+    ("resource",   &[]),
+    ("fact",       &[]),
+    ("gateway",    &[]),
+    ("desired",    &["resource", "fact", "gateway"]),
+    ("observed",   &["desired", "fact", "gateway"]),
+    ("plan",       &["fact", "gateway", "desired", "observed"]),
+    ("sessions",   &["resource", "fact", "gateway"]),
+    ("execute",    &["resource", "gateway", "desired", "plan", "cluster", "sessions"]),
+    ("status",     &["resource", "gateway", "desired", "observed", "execute"]),
+    ("cluster",    &["resource", "fact", "desired", "status", "telemetry"]),
+    ("controller", &["resource", "fact", "desired", "observed", "plan", "execute", "status", "cluster", "sessions", "telemetry"]),
+    ("http",       &["cluster", "telemetry"]),
+    ("telemetry",  &["resource", "gateway"]),
+    ("command",    &["resource", "gateway", "cluster", "controller", "sessions", "http", "telemetry"]),
 ];
 
 /// Rooms whose answers depend on their arguments alone.
