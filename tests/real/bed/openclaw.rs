@@ -239,7 +239,8 @@ impl OpenClaw {
             .unwrap_or_else(|error| panic!("{method} {params}: the gateway said {error}"))
     }
 
-    /// The same; an error is the gateway's own `{code, message, ...}`, or `NO_CONVERSATION`.
+    /// The same; an error is the gateway's own `{code, message, ...}`, or `NO_CONVERSATION` when it cannot be reached
+    /// (2026.2.9 cannot for a second or two after its config has changed).
     pub fn try_rpc(&self, method: &str, params: &Value) -> Result<Value, Value> {
         let call = match &self.gateway.place {
             None => Command::new(&self.installed.node),
@@ -280,9 +281,10 @@ impl OpenClaw {
             .output()
             .unwrap_or_else(|error| panic!("{}: {error}", self.installed.node.display()));
         let text = String::from_utf8_lossy(&output.stdout);
-        let answer = serde_json::from_str(text.trim()).unwrap_or_else(
-            |_| json!({ "code": "NO_CONVERSATION", "message": String::from_utf8_lossy(&output.stderr) }),
-        );
+        let answer = serde_json::from_str(text.trim()).unwrap_or_else(|_| {
+            let said = String::from_utf8_lossy(&output.stderr);
+            json!({ "code": "NO_CONVERSATION", "message": format!("{}: {text}{said}", output.status) })
+        });
         if output.status.success() {
             Ok(answer)
         } else {

@@ -4,7 +4,12 @@
 // scopes to a client with nothing but the token only on its own loopback. The node that runs the gateway runs it.
 // METHOD "connect" answers hello-ok itself. Exit 0: the payload; 3: the gateway's error; 1: no conversation.
 const [url, token, method, params] = process.argv.slice(2);
-const end = (code, value) => process.stdout.write(JSON.stringify(value) + "\n", () => process.exit(code));
+let ended = false; // a refused connection is an error and a close: one answer, the first
+const end = (code, value) => {
+  if (ended) return;
+  ended = true;
+  process.stdout.write(JSON.stringify(value) + "\n", () => process.exit(code));
+};
 const noConversation = (why) => end(1, { code: "NO_CONVERSATION", message: why });
 const limit = Number(process.env.RPC_TIMEOUT_MS ?? 30000);
 setTimeout(() => noConversation(`no answer in ${limit} ms`), limit);
