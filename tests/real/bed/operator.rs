@@ -73,8 +73,10 @@ pub fn get(address: &str, path: &str) -> Result<(u16, String), String> {
     connection
         .set_read_timeout(Some(Duration::from_secs(30)))
         .map_err(said)?;
-    // HTTP/1.0: the body ends with the connection, and is never sent in chunks.
-    write!(connection, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").map_err(said)?;
+    // HTTP/1.0: the body ends with the connection, and is never sent in chunks. One write: a server that answers a
+    // first piece and closes resets the connection at the second.
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    connection.write_all(request.as_bytes()).map_err(said)?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer).map_err(said)?;
     let (head, body) = answer
