@@ -88,6 +88,8 @@ impl Cluster {
                 "--allow-privileged",
                 "--profiling=false",
             ])
+            // Else it looks for a default route, and a network of a test's own has none. Nobody calls this address.
+            .arg("--advertise-address=192.0.2.1")
             .arg(format!("--secure-port={port}"))
             .arg(format!("--cert-dir={}", folder.join("certificates").display()))
             .arg(format!(
