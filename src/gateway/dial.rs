@@ -122,12 +122,37 @@ fn of_tls(error: &io::Error) -> TlsTrouble {
         // A peer that speaks plain HTTP closes, or answers with bytes that are no TLS record.
         None | Some(Error::InvalidMessage(_)) => TlsTrouble::NotTls,
         Some(Error::InvalidCertificate(bad)) => match bad {
-            Bad::UnknownIssuer => TlsTrouble::UnknownAuthority,
+            // A bad signature is that of another authority of the same name: a private one that was made anew.
+            Bad::UnknownIssuer | Bad::BadSignature => TlsTrouble::UnknownAuthority,
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => TlsTrouble::WrongName,
             Bad::Expired | Bad::ExpiredContext { .. } => TlsTrouble::Expired,
             Bad::NotValidYet | Bad::NotValidYetContext { .. } => TlsTrouble::NotYetValid,
             other => TlsTrouble::Other(format!("certificate: {other}")),
         },
         Some(other) => TlsTrouble::Other(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{CertificateError as Bad, Error, InvalidMessage};
+
+    use super::*;
+
+    #[test]
+    fn what_tls_says_is_told_in_our_words() {
+        let told = |error| of_tls(&io::Error::new(io::ErrorKind::InvalidData, error));
+        for (bad, trouble) in [
+            (Bad::UnknownIssuer, TlsTrouble::UnknownAuthority),
+            (Bad::BadSignature, TlsTrouble::UnknownAuthority),
+            (Bad::NotValidForName, TlsTrouble::WrongName),
+            (Bad::Expired, TlsTrouble::Expired),
+            (Bad::NotValidYet, TlsTrouble::NotYetValid),
+            (Bad::Revoked, TlsTrouble::Other("certificate: Revoked".into())),
+        ] {
+            assert_eq!(told(Error::InvalidCertificate(bad)), trouble);
+        }
+        let http = Error::InvalidMessage(InvalidMessage::InvalidContentType);
+        assert_eq!(told(http), TlsTrouble::NotTls);
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::address::Address;
@@ -13,12 +14,27 @@ use super::credentials::Fingerprint;
 
 /// Shared by every [`Session`](super::Session) of the process.
 #[derive(Clone, Default)]
-pub struct Guard(Arc<Mutex<HashMap<String, Record>>>);
+pub struct Guard(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    records: Mutex<HashMap<String, Record>>,
+    /// Told whenever a try is over.
+    over: Notify,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
     Go,
+    /// Tries are under way that may all be refused: how they end decides.
+    Wait,
     NotBefore(Instant, Hold),
+}
+
+/// One try that is under way. Dropped when its outcome is known to the guard.
+pub struct Turn {
+    guard: Guard,
+    address: Address,
 }
 
 /// Why a try has to wait.
@@ -34,6 +50,7 @@ pub enum Hold {
 /// What one host and port has refused.
 #[derive(Default)]
 struct Record {
+    trying: usize,
     recent: VecDeque<Instant>,
     refused: HashMap<Fingerprint, Instant>,
     locked_until: Option<Instant>,
@@ -53,6 +70,34 @@ impl Guard {
     /// for known refusals do not count; the three a minute and a lock-out still do.
     pub fn leave(&self, address: &Address, credentials: Fingerprint, asked: bool, now: Instant) -> Leave {
         self.with(address, |record| record.leave(credentials, asked, now))
+    }
+
+    /// Waits for a turn to try these credentials, or says when to come again. Sessions that start together would
+    /// otherwise spend a try each before the first of them is refused.
+    pub async fn turn(
+        &self,
+        address: &Address,
+        credentials: Fingerprint,
+        asked: bool,
+    ) -> Result<Turn, (Instant, Hold)> {
+        loop {
+            let over = self.0.over.notified();
+            let leave = self.with(address, |record| {
+                let leave = record.leave(credentials, asked, Instant::now());
+                record.trying += usize::from(leave == Leave::Go);
+                leave
+            });
+            match leave {
+                Leave::Go => {
+                    return Ok(Turn {
+                        guard: self.clone(),
+                        address: address.clone(),
+                    });
+                }
+                Leave::Wait => over.await,
+                Leave::NotBefore(until, hold) => return Err((until, hold)),
+            }
+        }
     }
 
     /// Takes over what an earlier process learned: these credentials were refused this long ago.
@@ -81,8 +126,17 @@ impl Guard {
 
     fn with<T>(&self, address: &Address, act: impl FnOnce(&mut Record) -> T) -> T {
         // A panic elsewhere cannot leave a record half-changed, so a poisoned lock is still good.
-        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut records = self.0.records.lock().unwrap_or_else(PoisonError::into_inner);
         act(records.entry(address.authority()).or_default())
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.guard.with(&self.address, |record| {
+            record.trying = record.trying.saturating_sub(1)
+        });
+        self.guard.0.over.notify_waiters();
     }
 }
 
@@ -107,6 +161,7 @@ impl Record {
             .max_by_key(|(until, _)| *until);
         match longest {
             Some((until, hold)) if until > now => Leave::NotBefore(until, hold),
+            Some(_) | None if self.recent.len() + self.trying >= REFUSALS_A_MINUTE => Leave::Wait,
             Some(_) | None => Leave::Go,
         }
     }
@@ -173,6 +228,33 @@ mod tests {
         assert_eq!(
             guard.leave(&gateway(), token("d"), false, start + MINUTE),
             Leave::Go
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tries_that_start_together_are_three_at_most() {
+        let guard = Guard::default();
+        let mut turns = Vec::new();
+        for text in ["a", "b", "c"] {
+            turns.push(guard.turn(&gateway(), token(text), false).await.ok());
+        }
+        let address = gateway();
+        let mut fourth = std::pin::pin!(guard.turn(&address, token("d"), true));
+        assert!(
+            futures::poll!(fourth.as_mut()).is_pending(),
+            "three are under way"
+        );
+        guard.refused(&gateway(), token("a"), Instant::now());
+        turns.remove(0);
+        assert!(
+            futures::poll!(fourth.as_mut()).is_pending(),
+            "one was refused and two more may be"
+        );
+        guard.accepted(&gateway(), token("b"));
+        turns.remove(0);
+        assert!(
+            fourth.await.is_ok(),
+            "one was refused, and with this one two are under way"
         );
     }
 

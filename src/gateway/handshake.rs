@@ -273,7 +273,12 @@ fn of_refusal(mut refusal: Refusal, credentials: &Credentials) -> Trouble {
         Identity::Device(key) => Some(key.id()),
         Identity::TokenOnly | Identity::ControlUi => None,
     };
-    Trouble::of_refusal(&refusal, device_id)
+    match (Trouble::of_refusal(&refusal, device_id), &credentials.identity) {
+        // The control UI never has a device. 2026.2.9 asks for one where it means the token.
+        (Trouble::DeviceNeeded, Identity::ControlUi) if credentials.token.is_none() => Trouble::TokenMissing,
+        (Trouble::DeviceNeeded, Identity::ControlUi) => Trouble::ControlUiNotAllowed,
+        (trouble, Identity::ControlUi | Identity::TokenOnly | Identity::Device(_)) => trouble,
+    }
 }
 
 /// A connect without usable scopes still succeeds, so they are checked here and not at the first refused call.

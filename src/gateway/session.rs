@@ -251,17 +251,20 @@ impl Keeper {
         } = target;
         let fingerprint = credentials.fingerprint();
         let guard = self.surroundings.guard.clone();
-        if let Leave::NotBefore(until, hold) = guard.leave(address, fingerprint, asked, Instant::now()) {
-            let trouble = match hold {
-                Hold::Refused if credentials.token.is_none() => Trouble::TokenMissing,
-                Hold::Refused => Trouble::TokenRefused,
-                Hold::Crowded => Trouble::HeldBack,
-                Hold::LockedOut => Trouble::LockedOut {
-                    retry_after: until - Instant::now(),
-                },
-            };
-            return Err((trouble, until));
-        }
+        let turn = match guard.turn(address, fingerprint, asked).await {
+            Ok(turn) => turn,
+            Err((until, hold)) => {
+                let trouble = match hold {
+                    Hold::Refused if credentials.token.is_none() => Trouble::TokenMissing,
+                    Hold::Refused => Trouble::TokenRefused,
+                    Hold::Crowded => Trouble::HeldBack,
+                    Hold::LockedOut => Trouble::LockedOut {
+                        retry_after: until - Instant::now(),
+                    },
+                };
+                return Err((trouble, until));
+            }
+        };
         match self.try_once(target).await {
             Ok(connected) => {
                 guard.accepted(address, fingerprint);
@@ -275,12 +278,13 @@ impl Keeper {
                 if let Trouble::LockedOut { retry_after } = trouble {
                     guard.locked_out(address, now + retry_after);
                 }
+                drop(turn);
                 let next = match trouble.again() {
                     Again::BackOff => now + self.back_off.next(),
                     Again::After(pause) => now + self.back_off.spread(pause),
                     Again::WhenGuardAllows => match guard.leave(address, fingerprint, false, now) {
                         Leave::NotBefore(until, _) => until,
-                        Leave::Go => now + self.back_off.next(),
+                        Leave::Go | Leave::Wait => now + self.back_off.next(),
                     },
                 };
                 Err((trouble, next))
@@ -667,6 +671,41 @@ mod tests {
         });
         until(&session, is_up).await;
         assert!(before.elapsed() < Duration::from_secs(1), "at once");
+    }
+
+    /// Of sessions that all start at once, the fourth hears of the first three refusals before it spends a try.
+    #[tokio::test(start_paused = true)]
+    async fn many_wrong_tokens_at_once_cost_three_tries_and_then_the_right_one_is_accepted() {
+        let mut stage = Stage::default();
+        for _ in 0..3 {
+            stage = stage.then(refusing);
+        }
+        let stage = stage.then(good);
+        let surroundings = Surroundings {
+            dial: Arc::new(stage.clone()),
+            guard: Guard::default(),
+            meter: Arc::new(|_, _| {}),
+        };
+        let sessions: Vec<Session> = (0..8)
+            .map(|number| {
+                let wanted = wanted(&format!("wrong-{number}"));
+                Session::start(wanted, surroundings.clone(), number, || {})
+            })
+            .collect();
+        let mut told = Vec::new();
+        for session in &sessions {
+            told.push(until(session, is_down).await);
+        }
+        let count = |trouble: Trouble| {
+            told.iter()
+                .filter(|state| **state == State::Down(trouble.clone()))
+                .count()
+        };
+        assert_eq!((count(Trouble::TokenRefused), count(Trouble::HeldBack)), (3, 5));
+        assert_eq!(stage.tries(), 3);
+        drop(sessions);
+        let session = Session::start(wanted("right"), surroundings, 9, || {});
+        until(&session, is_up).await;
     }
 
     #[tokio::test(start_paused = true)]

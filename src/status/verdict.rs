@@ -328,8 +328,9 @@ pub(super) fn of_trouble(gateway: &Gateway, trouble: &Trouble) -> Verdict {
                 Paired,
                 Reason::ScopesMissing,
                 format!(
-                    "the gateway lets us in but grants too little: we need operator.admin, we have {granted}. Approve our \
-                     device with that scope (`openclaw devices list` on the gateway's host)"
+                    "the gateway lets us in but grants too little: we need operator.admin, we have {granted}. A proxy on \
+                     the way that sets x-openclaw-scopes is the usual cause: take operator.admin into that header, or \
+                     connect past the proxy"
                 ),
             )
         }

@@ -250,12 +250,32 @@ impl OpenClaw {
                 enter
             }
         };
-        self.call(call, &format!("ws://127.0.0.1:{}", self.port), method, params)
+        let url = format!("ws://127.0.0.1:{}", self.port);
+        self.call(call, &url, self.token(), method, params)
     }
 
     /// A call with the token from our side of the network, by `url()`.
     pub fn rpc_from_here(&self, method: &str, params: &Value) -> Result<Value, Value> {
-        self.call(Command::new(&self.installed.node), &self.url(), method, params)
+        self.call(
+            Command::new(&self.installed.node),
+            &self.url(),
+            self.token(),
+            method,
+            params,
+        )
+    }
+
+    /// `connect` from our side with whatever token.
+    pub fn connect_from_here(&self, token: &str) -> Result<Value, Value> {
+        let node = Command::new(&self.installed.node);
+        self.call(node, &self.url(), token, "connect", &Value::Null)
+    }
+
+    /// `connect` from our side as a device (its key in base64url), asking for these scopes only.
+    pub fn connect_as_device(&self, key: &str, scopes: &str) -> Result<Value, Value> {
+        let mut node = Command::new(&self.installed.node);
+        node.env("RPC_DEVICE_KEY", key).env("RPC_SCOPES", scopes);
+        self.call(node, &self.url(), self.token(), "connect", &Value::Null)
     }
 
     /// What it says to a client with its token: the payload of hello-ok.
@@ -274,10 +294,17 @@ impl OpenClaw {
         request
     }
 
-    fn call(&self, mut node: Command, url: &str, method: &str, params: &Value) -> Result<Value, Value> {
+    fn call(
+        &self,
+        mut node: Command,
+        url: &str,
+        token: &str,
+        method: &str,
+        params: &Value,
+    ) -> Result<Value, Value> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/openclaw/rpc.mjs");
         let output = node
-            .args([script, url, self.token(), method, &params.to_string()])
+            .args([script, url, token, method, &params.to_string()])
             .output()
             .unwrap_or_else(|error| panic!("{}: {error}", self.installed.node.display()));
         let text = String::from_utf8_lossy(&output.stdout);

@@ -1,11 +1,14 @@
 //! The thin line through every room: a Gateway applied with kubectl to a real API server, by the operator as a process
 //! with its own ServiceAccount, to a real gateway and back into the status.
 
+mod control_ui;
 mod crash;
 mod door;
+mod network;
 mod reacts;
 mod ready;
 mod runs;
+mod tls;
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -103,11 +106,7 @@ impl<'a> Line<'a> {
 
     /// Writes a Gateway; `more` are further lines of its spec.
     pub fn gateway(&self, name: &str, url: &str, more: &str) {
-        let more: String = more.lines().map(|line| format!("  {}\n", line.trim())).collect();
-        self.apply(&format!(
-            "apiVersion: quartermaster.dev/v1alpha1\nkind: Gateway\nmetadata: {{name: {name}}}\nspec:\n  url: {url}\n  \
-             workspaceRoot: ~/.openclaw\n  tokenSecretRef: {{name: {name}-token}}\n{more}"
-        ));
+        self.apply(&manifest(name, url, more));
     }
 
     pub fn patch(&self, name: &str, spec: &str) {
@@ -195,6 +194,15 @@ impl<'a> Line<'a> {
     pub fn user(&self) -> String {
         format!("system:serviceaccount:{}:quartermaster", self.namespace.name())
     }
+}
+
+/// A Gateway that takes its token from the Secret `<name>-token`.
+pub fn manifest(name: &str, url: &str, more: &str) -> String {
+    let more: String = more.lines().map(|line| format!("  {}\n", line.trim())).collect();
+    format!(
+        "apiVersion: quartermaster.dev/v1alpha1\nkind: Gateway\nmetadata: {{name: {name}}}\nspec:\n  url: {url}\n  \
+         workspaceRoot: ~/.openclaw\n  tokenSecretRef: {{name: {name}-token}}\n{more}"
+    )
 }
 
 pub fn condition_of(status: &Value, kind: &str) -> Option<(String, String, String)> {
