@@ -31,6 +31,16 @@ const QUIET: Duration = Duration::from_secs(60);
 const STUCK: Duration = Duration::from_secs(600);
 
 impl Health {
+    /// Waiting for the lease is all that a standby has to do: it is ready, or no roll-out with two replicas would end.
+    pub fn standby(&self, waiting: bool) {
+        let name = "standby, another process holds the lease";
+        if waiting {
+            self.set(name, Check::Good);
+        } else {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        }
+    }
+
     pub(super) fn kind_served(&self, kind: &str) {
         self.set(&format!("kind {kind}"), Check::Good);
     }
@@ -175,6 +185,15 @@ mod tests {
         assert_eq!(health.live(), (false, "[-] watch Gateway: stuck\n".to_owned()));
         health.watch_fed("Gateway");
         assert!(health.live().0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_standby_is_ready_and_a_new_leader_only_with_its_watches() {
+        let health = Health::default();
+        health.standby(true);
+        assert!(health.ready().0);
+        health.standby(false);
+        assert!(!health.ready().0);
     }
 
     #[tokio::test(start_paused = true)]

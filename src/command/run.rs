@@ -106,11 +106,14 @@ impl Run {
         };
         let leadership = if self.leader_elect {
             let (namespace, identity) = (client.default_namespace().to_owned(), identity());
+            health.standby(true);
             let acquired = Leadership::acquire(client.clone(), &namespace, &identity);
-            tokio::select! {
-                leadership = acquired => Some(leadership?),
+            let leadership = tokio::select! {
+                leadership = acquired => leadership?,
                 () = stop.cancelled() => return Ok(()),
-            }
+            };
+            health.standby(false);
+            Some(leadership)
         } else {
             None
         };
@@ -156,7 +159,8 @@ impl Run {
             leadership.release().await;
         }
         tasks.close();
-        tasks.wait().await;
+        // A scraper that reads slowly is no reason to stay.
+        tokio::time::timeout(STOP_DEADLINE, tasks.wait()).await.ok();
         tracing::info!("stopped");
         ended
     }
