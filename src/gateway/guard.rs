@@ -134,7 +134,7 @@ impl Guard {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.guard.with(&self.address, |record| {
-            record.trying = record.trying.saturating_sub(1)
+            record.trying = record.trying.saturating_sub(1);
         });
         self.guard.0.over.notify_waiters();
     }
