@@ -187,18 +187,21 @@ impl Keeper {
     /// Runs until nobody wants the session any more.
     async fn keep(mut self) {
         let mut before: Option<Wanted> = None;
+        // Somebody asked for a try, and the guard has not let it happen yet.
+        let mut owed = false;
         loop {
             let mut wanted = self.wanted.borrow_and_update().clone();
             let new_target = before
                 .as_ref()
                 .is_none_or(|before| before.target != wanted.target);
-            let asked = before.as_ref().is_some_and(|before| before.ask != wanted.ask);
+            let asked = owed || before.as_ref().is_some_and(|before| before.ask != wanted.ask);
             if new_target {
                 self.back_off.failures = 0;
                 self.say(&wanted, State::Connecting);
             }
             let (trouble, next_try) = match self.connect(&wanted, asked).await {
                 Ok((connection, facts)) => {
+                    owed = false;
                     let since = Instant::now();
                     let connection = Arc::new(connection);
                     let online = Online {
@@ -225,7 +228,10 @@ impl Keeper {
                         ),
                     }
                 }
-                Err(failed) => failed,
+                Err(failed) => {
+                    owed = asked && matches!(failed.0, Trouble::HeldBack | Trouble::LockedOut { .. });
+                    failed
+                }
             };
             // What was asked meanwhile has been answered by the try that just failed only if it came before.
             self.say(&wanted, State::Down(trouble));
@@ -706,6 +712,35 @@ mod tests {
         drop(sessions);
         let session = Session::start(wanted("right"), surroundings, 9, || {});
         until(&session, is_up).await;
+    }
+
+    /// The message says "tried within a minute": so it is, though the same token waits ten minutes otherwise.
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_had_to_wait_is_not_forgotten() {
+        let mut stage = Stage::default();
+        for _ in 0..4 {
+            stage = stage.then(refusing);
+        }
+        let surroundings = Surroundings {
+            dial: Arc::new(stage.clone()),
+            guard: Guard::default(),
+            meter: Arc::new(|_, _| {}),
+        };
+        let sessions: Vec<Session> = ["a", "b", "c"]
+            .into_iter()
+            .map(|token| Session::start(wanted(token), surroundings.clone(), 7, || {}))
+            .collect();
+        for session in &sessions {
+            assert_eq!(until(session, is_down).await, State::Down(Trouble::TokenRefused));
+        }
+        sessions[0].want(Wanted {
+            ask: "now".into(),
+            ..wanted("a")
+        });
+        until(&sessions[0], |state| *state == State::Down(Trouble::HeldBack)).await;
+        assert_eq!(stage.tries(), 3);
+        until(&sessions[0], |state| *state == State::Down(Trouble::TokenRefused)).await;
+        assert_eq!(stage.tries(), 4);
     }
 
     #[tokio::test(start_paused = true)]
