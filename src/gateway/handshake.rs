@@ -112,10 +112,15 @@ async fn upgrade(stream: Stream, address: &Address, credentials: &Credentials) -
         Ok(Err(WsError::Http(response))) => Err(Trouble::UpgradeRefused {
             status: response.status().as_u16(),
         }),
-        Ok(Err(error)) => Err(match of_socket(&error) {
-            Trouble::NotAGateway { .. } => Trouble::NotAGateway { saw: "no HTTP" },
-            other => other,
-        }),
+        Ok(Err(error)) => {
+            let trouble = of_socket(&error);
+            let broke_off = matches!(trouble, Trouble::Lost { .. });
+            Err(if broke_off {
+                trouble
+            } else {
+                Trouble::NotAGateway { saw: "no HTTP" }
+            })
+        }
         Err(_) => Err(Trouble::Silent),
     }
 }

@@ -315,6 +315,7 @@ fn compatible(gateway: &Gateway, desired: &Desired, version: &ServerVersion) -> 
 }
 
 /// What became of the gateway's certificate.
+#[derive(Clone, Copy)]
 enum Certificate<'a> {
     NotSeen,
     Accepted,
@@ -934,7 +935,7 @@ mod tests {
             }),
             State::Down(Trouble::Refused {
                 code: long.clone(),
-                message: long.clone(),
+                message: long,
             }),
             State::Down(Trouble::TokenRefused),
         ] {
