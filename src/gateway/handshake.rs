@@ -33,8 +33,6 @@ pub struct Hello {
     /// Changes with every start of the gateway; gateways before 2026.8 send none.
     pub boot_id: Option<String>,
     pub methods: BTreeSet<String>,
-    /// None where the gateway does not say (2026.2.9 without a device): there a token has every scope.
-    pub scopes: Option<Vec<String>>,
     /// How often the gateway sends a sign of life.
     pub tick: Duration,
 }
@@ -289,19 +287,20 @@ fn hello(payload: &Value, credentials: &Credentials) -> Result<Hello, Trouble> {
             saw: "a hello without version and protocol",
         });
     };
+    // What is compared is compared as it is; what people read is cleared of the token, which may be a common word.
     let words = |text: &str| Token::tame(credentials.token.as_ref(), text);
     let texts = |pointer: &str| {
         let list = payload.pointer(pointer)?.as_array()?;
-        Some(list.iter().filter_map(Value::as_str).map(words))
+        Some(list.iter().filter_map(Value::as_str))
     };
-    let scopes: Option<Vec<String>> = texts("/auth/scopes").map(Iterator::collect);
-    if let Some(granted) = &scopes
-        && !granted.iter().any(|scope| scope == "operator.admin")
+    let scopes: Option<Vec<&str>> = texts("/auth/scopes").map(Iterator::collect);
+    if let Some(granted) = scopes
+        && !granted.contains(&"operator.admin")
     {
         return Err(match credentials.identity {
             Identity::TokenOnly => Trouble::DeviceNeeded,
             Identity::Device(_) | Identity::ControlUi => Trouble::ScopesMissing {
-                granted: granted.clone(),
+                granted: granted.into_iter().map(words).collect(),
             },
         });
     }
@@ -317,9 +316,10 @@ fn hello(payload: &Value, credentials: &Credentials) -> Result<Hello, Trouble> {
             .and_then(Value::as_str)
             .map(words),
         methods: texts("/features/methods")
-            .map(Iterator::collect)
-            .unwrap_or_default(),
-        scopes,
+            .into_iter()
+            .flatten()
+            .map(frame::tame)
+            .collect(),
         tick: Duration::from_millis(tick.clamp(1_000, 120_000)),
     })
 }

@@ -401,7 +401,6 @@ async fn look_around(connection: &Connection, hello: Hello) -> Result<Facts, Tro
         protocol,
         boot_id,
         methods,
-        scopes: _,
         tick: _,
     } = hello;
     let mut known = Version::parse(&reported);
@@ -965,6 +964,17 @@ mod tests {
             let told = format!("{:?}", until(&session, is_down).await);
             assert!(!told.contains("sesame"), "{told}");
         }
+    }
+
+    /// A token may be a common word: hiding it must not change what the gateway offers.
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_is_part_of_a_method_name_hides_no_method() {
+        let stage = Stage::default().then(good);
+        let session = session(&stage, wanted("secret"));
+        let State::Up(facts) = until(&session, is_up).await else {
+            unreachable!()
+        };
+        assert_eq!(facts.contract.name, "2026.9.6");
     }
 
     /// A try at a gateway that hangs takes up to a minute; the mended url is not made to wait for it.
