@@ -1,9 +1,11 @@
-//! Who may use whom, as a table, checked by reading the `use` lines of every file in `src/`. A room that needs a new
-//! neighbour says so here, where a reviewer sees it.
+//! Who may use whom, as a table, checked by reading every file in `src/`. A room that needs a new neighbour says so here,
+//! where a reviewer sees it.
+//!
+//! Rules look at full paths: `use` trees are taken apart, names are followed to what they were imported as, and `crate`,
+//! `self` and `super` to where the file lies. The last tests feed each rule what it must complain of.
 
 #![expect(
     clippy::unwrap_used,
-    clippy::string_slice,
     reason = "all of it is a test; clippy sees only #[test] functions as such"
 )]
 
@@ -37,75 +39,52 @@ const PURE: &[&str] = &["resource", "fact", "desired", "plan", "status"];
 /// What a pure room may not name: a runtime, a client, a clock, chance, the file system, the network.
 const IMPURE: &[&str] = &[
     "tokio",
+    "futures",
     "kube::Client",
+    "kube::client",
     "kube::Api",
+    "kube::api",
     "kube::runtime",
     "Instant",
     "SystemTime",
     "Timestamp::now",
-    "rand::",
+    "Zoned::now",
+    "rand",
     "std::fs",
+    "std::io",
     "std::net",
     "std::env",
     "std::process",
+    "std::thread",
 ];
+
+/// What only these rooms may name.
+const ONLY: &[(&str, &[&str])] = &[
+    ("tungstenite", &["gateway"]),
+    ("tokio_tungstenite", &["gateway"]),
+    ("crate::gateway::frame", &["gateway"]),
+    ("kube::Api", &["cluster"]),
+    ("kube::api", &["cluster"]),
+    ("println!", &["command"]),
+    ("eprintln!", &["command"]),
+];
+
+/// What the room `gateway` may not name: it knows no Kubernetes.
+const KUBERNETES: &[&str] = &["kube", "kube_lease_manager", "k8s_openapi"];
 
 #[test]
 fn every_room_uses_only_its_neighbours() {
-    let allowed: BTreeMap<_, _> = MAY_USE.iter().copied().collect();
-    let mut wrong = Vec::new();
-    for Source { room, path, code } in sources() {
-        let Some(neighbours) = allowed.get(room.as_str()) else {
-            wrong.push(format!("{}: room {room} is not in the table", path.display()));
-            continue;
-        };
-        for used in rooms_named(&code) {
-            if used != room && allowed.contains_key(used.as_str()) && !neighbours.contains(&used.as_str()) {
-                wrong.push(format!("{}: {room} may not use {used}", path.display()));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert_no_complaint(stranger);
 }
 
 #[test]
 fn pure_rooms_are_pure() {
-    let mut wrong = Vec::new();
-    for Source { room, path, code } in sources() {
-        for word in IMPURE.iter().filter(|_| PURE.contains(&room.as_str())) {
-            if code.contains(word) {
-                wrong.push(format!("{}: {room} is pure and names {word}", path.display()));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert_no_complaint(impure);
 }
 
 #[test]
 fn each_side_keeps_its_language_to_itself() {
-    let mut wrong = Vec::new();
-    for Source { room, path, code } in sources() {
-        let mut only = |word: &str, rooms: &[&str]| {
-            if code.contains(word) && !rooms.contains(&room.as_str()) {
-                wrong.push(format!("{}: only {rooms:?} may name {word}", path.display()));
-            }
-        };
-        only("tungstenite", &["gateway"]);
-        only("gateway::frame", &["gateway"]);
-        only("kube::Api", &["cluster"]);
-        only("Api<", &["cluster"]);
-        only("PatchParams", &["cluster"]);
-    }
-    for Source { room, path, code } in sources() {
-        if room == "gateway" && (code.contains("kube") || code.contains("k8s_openapi")) {
-            wrong.push(format!("{}: gateway knows no Kubernetes", path.display()));
-        }
-        let speaks = code.contains("println!(") || code.contains("eprintln!(");
-        if speaks && room != "command" {
-            wrong.push(format!("{}: only command speaks to the user", path.display()));
-        }
-    }
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert_no_complaint(foreign);
 }
 
 #[test]
@@ -119,11 +98,102 @@ fn no_room_of_the_table_is_empty() {
     }
 }
 
+/// A rule says what is wrong with one path in a file of that room.
+type Rule = fn(room: &str, path: &Name) -> Option<String>;
+
+fn stranger(room: &str, path: &Name) -> Option<String> {
+    let Some((_, neighbours)) = MAY_USE.iter().find(|(name, _)| *name == room) else {
+        return Some(format!("room {room} is not in the table"));
+    };
+    let [root, used, ..] = path.0.as_slice() else {
+        return None;
+    };
+    let is_room = MAY_USE.iter().any(|(name, _)| name == used) || used == "*";
+    let allowed = used == room || neighbours.contains(&used.as_str());
+    (root == "crate" && is_room && !allowed).then(|| format!("{room} may not use {used}"))
+}
+
+fn impure(room: &str, path: &Name) -> Option<String> {
+    let word = IMPURE.iter().find(|word| path.names(word))?;
+    PURE.contains(&room)
+        .then(|| format!("{room} is pure and names {word}"))
+}
+
+fn foreign(room: &str, path: &Name) -> Option<String> {
+    if room == "gateway" && KUBERNETES.iter().any(|word| path.names(word)) {
+        return Some("gateway knows no Kubernetes".to_owned());
+    }
+    let (word, rooms) = ONLY
+        .iter()
+        .find(|(word, rooms)| path.names(word) && !rooms.contains(&room))?;
+    Some(format!("only {rooms:?} may name {word}"))
+}
+
+fn assert_no_complaint(rule: Rule) {
+    let wrong: Vec<String> = sources()
+        .iter()
+        .flat_map(|source| source.complaints(rule))
+        .collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// A full path as it is meant: `crate::status::Reason`, `std::fs::read`, `println!`, `kube::*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Name(Vec<String>);
+
+impl Name {
+    /// Whether these words stand in it side by side, or may be among what its `*` brings in.
+    fn names(&self, words: &str) -> bool {
+        let words: Vec<&str> = words.split("::").collect();
+        let brings = match self.0.split_last() {
+            Some((last, before)) if last == "*" => words.starts_with(&as_str(before)),
+            Some(_) | None => false,
+        };
+        brings || as_str(&self.0).windows(words.len()).any(|part| part == words)
+    }
+}
+
+fn as_str(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
+}
+
 struct Source {
     room: String,
+    /// Inside `src/`.
     path: PathBuf,
-    /// Without comments and without the tests at its end.
-    code: String,
+    names: Vec<Name>,
+}
+
+impl Source {
+    fn read(path: &Path, text: &str) -> Self {
+        let mut module: Vec<String> = path
+            .with_extension("")
+            .iter()
+            .map(|part| part.to_string_lossy().into_owned())
+            .collect();
+        let room = module.first().unwrap().clone();
+        if module.last().is_some_and(|last| last == "mod") {
+            module.pop();
+        }
+        // The tests at a file's end may use anything; `mod tests;` is a file that nobody reads here.
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        Self {
+            room,
+            path: path.to_owned(),
+            names: names(&tokens(code), &module),
+        }
+    }
+
+    fn complaints(&self, rule: Rule) -> Vec<String> {
+        let mut wrong: Vec<String> = self
+            .names
+            .iter()
+            .filter_map(|name| rule(&self.room, name))
+            .map(|complaint| format!("{}: {complaint}", self.path.display()))
+            .collect();
+        wrong.dedup();
+        wrong
+    }
 }
 
 fn sources() -> Vec<Source> {
@@ -131,36 +201,24 @@ fn sources() -> Vec<Source> {
     let mut found = Vec::new();
     collect(&root, &mut found);
     found
-        .into_iter()
+        .iter()
         .filter(|path| !path.ends_with("lib.rs"))
         .map(|path| {
-            let text = fs::read_to_string(&path).unwrap();
-            let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
-            let code = code
-                .lines()
-                .filter(|line| !line.trim_start().starts_with("//"))
-                .collect::<Vec<_>>()
-                .join("\n");
-            let inside = path.strip_prefix(&root).unwrap();
-            let room = inside
-                .iter()
-                .next()
-                .unwrap()
-                .to_string_lossy()
-                .trim_end_matches(".rs")
-                .to_owned();
-            Source {
-                room,
-                path: inside.to_owned(),
-                code,
-            }
+            Source::read(
+                path.strip_prefix(&root).unwrap(),
+                &fs::read_to_string(path).unwrap(),
+            )
         })
         .collect()
 }
 
+/// All but what is called `tests`.
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        if path.file_stem().is_some_and(|name| name == "tests") {
+            continue;
+        }
         if path.is_dir() {
             collect(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
@@ -169,52 +227,212 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The rooms in `crate::a`, `crate::{a, b::c}` and `quartermaster::a`, wherever they are named.
-fn rooms_named(code: &str) -> Vec<String> {
-    let flat: String = code.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut rooms = Vec::new();
-    for root in ["crate::", "quartermaster::"] {
-        for (at, _) in flat.match_indices(root) {
-            let rest = &flat[at + root.len()..];
-            if let Some(group) = rest.strip_prefix('{') {
-                rooms.extend(first_words_of_group(group));
-            } else {
-                rooms.push(word(rest));
+/// Words, `::`, and every other sign alone; without comments and without what stands in quotes.
+fn tokens(code: &str) -> Vec<String> {
+    let code: Vec<char> = code.chars().collect();
+    let at = |index: usize| code.get(index).copied().unwrap_or('\n');
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let (mut found, mut i) = (Vec::new(), 0);
+    while i < code.len() {
+        let start = i;
+        match at(i) {
+            '/' if at(i + 1) == '/' => i += (i..).take_while(|&i| at(i) != '\n').count(),
+            // A lifetime has no second quote.
+            '\'' if at(i + 1) != '\\' && at(i + 2) != '\'' => i += 1,
+            quote @ ('"' | '\'') => {
+                let raw = (1..=start)
+                    .map_while(|back| code.get(start - back))
+                    .take_while(|c| **c == '#')
+                    .count();
+                let is_raw = quote == '"' && start > raw && at(start - raw - 1) == 'r';
+                let ends = |i: usize| at(i) == quote && (!is_raw || (1..=raw).all(|k| at(i + k) == '#'));
+                i += 1;
+                while i < code.len() && !ends(i) {
+                    i += if at(i) == '\\' && !is_raw { 2 } else { 1 };
+                }
+                i += 1;
+            }
+            ':' if at(i + 1) == ':' => {
+                found.push("::".to_owned());
+                i += 2;
+            }
+            c if is_word(c) => {
+                i += (i..).take_while(|&i| is_word(at(i))).count();
+                found.push((start..i).map(at).collect());
+            }
+            c => {
+                if !c.is_whitespace() {
+                    found.push(c.to_string());
+                }
+                i += 1;
             }
         }
     }
-    rooms
+    found
 }
 
-/// The first word of each item of a `{a, b::{c, d}}` group whose brace is already open.
-fn first_words_of_group(group: &str) -> Vec<String> {
-    let (mut depth, mut item, mut words) = (1, String::new(), Vec::new());
-    for c in group.chars() {
-        match c {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            ',' if depth == 1 => words.push(word(std::mem::take(&mut item).trim())),
-            c => item.push(c),
+/// Every path in a file, of its `use` lines and of its code.
+fn names(tokens: &[String], module: &[String]) -> Vec<Name> {
+    let (mut imports, mut inline, mut modules) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rest, mut before) = (tokens, "");
+    while let Some((token, after)) = rest.split_first() {
+        let next = after.first().map_or("", String::as_str);
+        let is_word = token.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        rest = after;
+        if token == "use" && next != "<" {
+            rest = take_tree(after, &[], &mut imports);
+        } else if token == "mod" {
+            modules.push(next.to_owned());
+        } else if is_word && before != "." {
+            let mut path = vec![token.clone()];
+            while let [colons, word, after @ ..] = rest
+                && colons == "::"
+                && word.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            {
+                path.push(word.clone());
+                rest = after;
+            }
+            if rest.first().is_some_and(|sign| sign == "!") {
+                path.last_mut().unwrap().push('!');
+                inline.push(path);
+            } else if path.len() > 1 {
+                inline.push(path);
+            }
         }
-        if depth == 0 {
-            break;
-        }
+        before = token;
     }
-    words.push(word(item.trim()));
-    words
-}
-
-fn word(text: &str) -> String {
-    text.chars()
-        .take_while(|c| c.is_alphanumeric() || *c == '_')
+    let rooted = |path: &[String]| -> Vec<String> {
+        let (first, tail) = path.split_first().unwrap();
+        let root = || vec!["crate".to_owned()];
+        match first.as_str() {
+            "crate" | "quartermaster" => [&root(), tail].concat(),
+            "self" if tail.first().is_none_or(|next| next != "super") => [&root(), module, tail].concat(),
+            "self" | "super" => {
+                let path = if first == "self" { tail } else { path };
+                let ups = path.iter().take_while(|word| *word == "super").count();
+                let kept = module.iter().take(module.len().saturating_sub(ups)).cloned();
+                root()
+                    .into_iter()
+                    .chain(kept)
+                    .chain(path.iter().skip(ups).cloned())
+                    .collect()
+            }
+            name if modules.iter().any(|module| module == name) => [&root(), module, path].concat(),
+            _ => path.to_vec(),
+        }
+    };
+    let known: BTreeMap<&str, Vec<String>> = imports
+        .iter()
+        .map(|(path, name)| (name.as_str(), rooted(path)))
+        .collect();
+    let paths = imports.iter().map(|(path, _)| path).chain(&inline);
+    paths
+        .map(|path| {
+            let (first, tail) = path.split_first().unwrap();
+            Name(match known.get(first.as_str()) {
+                Some(meant) => [meant, tail].concat(),
+                None => rooted(path),
+            })
+        })
         .collect()
 }
 
+/// Takes `a::{b as c, d::*}` apart: each full path with the name that it brings. Gives what follows the tree.
+fn take_tree<'a>(
+    mut rest: &'a [String],
+    prefix: &[String],
+    found: &mut Vec<(Vec<String>, String)>,
+) -> &'a [String] {
+    let mut path = prefix.to_vec();
+    let mut alias = None;
+    while let Some((token, after)) = rest.split_first() {
+        match token.as_str() {
+            "," | "}" | ";" => break,
+            "{" => {
+                rest = after;
+                while rest.first().is_some_and(|token| token != "}") {
+                    rest = take_tree(rest, &path, found);
+                    rest = rest.strip_prefix(&[",".to_owned()]).unwrap_or(rest);
+                }
+                return rest.get(1..).unwrap_or_default();
+            }
+            "as" => alias = after.first().cloned(),
+            "::" => {}
+            "self" if !path.is_empty() => {}
+            _ if alias.is_some() => {}
+            word => path.push(word.to_owned()),
+        }
+        rest = after;
+    }
+    if let Some(last) = path.last() {
+        let name = alias.unwrap_or_else(|| last.clone());
+        found.push((path, name));
+    }
+    rest
+}
+
+/// What each rule must complain of, in a file of that place.
+#[rustfmt::skip]
+const WRONG: &[(Rule, &str, &str)] = &[
+    (stranger, "unheard_of.rs",     "fn main() { a::b }"),
+    (stranger, "plan/gateway.rs",   "use crate::cluster::Cluster;"),
+    (stranger, "plan/gateway.rs",   "use crate::{fact::Fact, cluster::{Cluster, Scope}};"),
+    (stranger, "plan/gateway.rs",   "fn f() { crate::cluster::write() }"),
+    (stranger, "plan/gateway.rs",   "use super::super::cluster;"),
+    (stranger, "plan/mod.rs",       "use super::{fact, status as s};"),
+    (stranger, "plan/gateway.rs",   "use crate as all;\nfn f() { all::http::serve() }"),
+    (stranger, "plan/mod.rs",       "use crate::*;"),
+    (stranger, "fact.rs",           "use self::super::cluster::Cluster;"),
+    (stranger, "main.rs",           "use quartermaster::http;"),
+    (impure,   "plan/gateway.rs",   "use std::{fs, fmt};"),
+    (impure,   "plan/gateway.rs",   "use std::{env};"),
+    (impure,   "plan/gateway.rs",   "use std as s;\nfn f() { s::process::exit(1) }"),
+    (impure,   "plan/gateway.rs",   "use std::*;"),
+    (impure,   "status/verdict.rs", "use rand;"),
+    (impure,   "status/verdict.rs", "fn f() -> u8 { ::rand::random() }"),
+    (impure,   "status/verdict.rs", "use kube::{Client, Resource};"),
+    (impure,   "status/verdict.rs", "use kube::{runtime::events::Event};"),
+    (impure,   "desired/mod.rs",    "use std::time;\nfn f() { time::Instant::now() }"),
+    (impure,   "desired/mod.rs",    "use k8s_openapi::jiff::Timestamp as T;\nfn f() { T::now() }"),
+    (impure,   "resource/agent.rs", "async fn f() { tokio::task::yield_now().await }"),
+    (foreign,  "controller/mod.rs", "use kube::{Resource, Api};"),
+    (foreign,  "controller/mod.rs", "use kube::api::{Api, PatchParams};"),
+    (foreign,  "controller/mod.rs", "use kube as k;\nfn f() { k::Api::all(client) }"),
+    (foreign,  "sessions.rs",       "use crate::gateway::{Link, frame};"),
+    (foreign,  "http/mod.rs",       "use tokio_tungstenite::tungstenite::Message;"),
+    (foreign,  "gateway/dial.rs",   "use {k8s_openapi::api::core::v1::Secret};"),
+    (foreign,  "plan/gateway.rs",   "fn f() { std::println!(\"x\") }"),
+];
+
+/// What lies just beside it and is right.
+#[rustfmt::skip]
+const RIGHT: &[(&str, &str)] = &[
+    ("plan/gateway.rs",   "use crate::fact::Fact; use super::mod_of_its_own; use self::tokio_like::x;"),
+    ("plan/gateway.rs",   "// use tokio;\nconst A: &str = \"std::fs\"; const B: &str = r#\"a \" rand::x\"#; const C: char = '\"';"),
+    ("plan/gateway.rs",   "fn f<'a>(x: &'a X) -> &'a str { x.rand.println() }"),
+    ("plan/gateway.rs",   "use k8s_openapi::jiff::Timestamp; use std::time::Duration; use kube::ResourceExt;"),
+    ("cluster/watch.rs",  "fn f() -> impl A + use<K> {} use kube::{Api, Client}; use super::Health;"),
+    ("gateway/commit/mod.rs", "mod patch; use patch::Patch; use super::frame; use super::super::gateway::frame;"),
+    ("plan/gateway.rs",   "use crate::fact;\n#[cfg(test)]\nmod tests {\n use std::fs; }"),
+];
+
 #[test]
-fn the_reader_of_use_lines_sees_groups() {
-    assert_eq!(rooms_named("use crate::{a, b::{c, d},\n e::f};"), ["a", "b", "e"]);
-    assert_eq!(
-        rooms_named("let x = crate::gateway::Guard::default();"),
-        ["gateway"]
-    );
+fn every_rule_complains_of_what_is_wrong() {
+    for (rule, path, code) in WRONG {
+        let said = Source::read(Path::new(path), code).complaints(*rule);
+        assert!(!said.is_empty(), "nobody complains of {code} in {path}");
+    }
+}
+
+#[test]
+fn no_rule_complains_of_what_is_right() {
+    for (path, code) in RIGHT {
+        for rule in [stranger, impure, foreign] {
+            assert_eq!(
+                Source::read(Path::new(path), code).complaints(rule),
+                [""; 0],
+                "{code}"
+            );
+        }
+    }
 }

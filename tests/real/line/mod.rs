@@ -6,11 +6,13 @@ mod crash;
 mod door;
 mod network;
 mod reacts;
+mod readme;
 mod ready;
 mod runs;
 mod scopes;
 mod tls;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -174,12 +176,36 @@ impl<'a> Line<'a> {
         reasons
     }
 
+    /// How often each reason was told of a Gateway: an Event that was repeated is one object with a series.
+    pub fn told(&self, name: &str) -> BTreeMap<String, u64> {
+        let field = format!("regarding.name={name}");
+        let said = self.must(&[
+            "get",
+            "events.events.k8s.io",
+            "--field-selector",
+            &field,
+            "-o=json",
+        ]);
+        let said: Value = serde_json::from_str(&said).unwrap();
+        let mut told = BTreeMap::new();
+        for event in said["items"].as_array().unwrap() {
+            let reason = event["reason"].as_str().unwrap_or_default().to_owned();
+            *told.entry(reason).or_default() += event["series"]["count"].as_u64().unwrap_or(1);
+        }
+        told
+    }
+
     /// A series of `/metrics`, zero where it is absent.
     pub fn metric(&self, series: &str) -> f64 {
         self.metrics().get(series).copied().unwrap_or_default()
     }
 
-    pub fn metrics(&self) -> std::collections::BTreeMap<String, f64> {
+    /// How many passes of the Gateway controller have ended well.
+    pub fn passes(&self) -> f64 {
+        self.metric("controller_runtime_reconcile_total{controller=\"gateway\",result=\"success\"}")
+    }
+
+    pub fn metrics(&self) -> BTreeMap<String, f64> {
         operator::metrics(&self.ops).unwrap()
     }
 

@@ -2,26 +2,45 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::Line;
 use crate::bed::{Gateway, OpenClaw, eventually, evidence, shared_cluster};
 
 #[test]
 fn gateway_2026_9_6_becomes_ready() {
-    becomes_ready("2026.9.6", "2026.9.6", "4");
+    becomes_ready("2026.9.6", "2026.9.6", "4", |_, _| {});
 }
 
 #[test]
 fn gateway_2026_7_35_becomes_ready() {
-    becomes_ready("2026.7.35", "2026.7.35", "4");
+    becomes_ready("2026.7.35", "2026.7.35", "4", |_, _| {});
 }
 
 /// It calls itself `dev`; the version that last wrote its configuration counts, where it has written one.
 #[test]
 fn gateway_2026_2_9_becomes_ready() {
-    becomes_ready("2026.2.9", "dev", "3");
+    becomes_ready("2026.2.9", "dev", "3", |line, gateway| {
+        // An agent made by its owner is a line in its configuration, and with it goes its version.
+        gateway.rpc(
+            "agents.create",
+            &json!({ "name": "Harbour Pilot", "workspace": gateway.state_folder().join("pilot") }),
+        );
+        let written: Value =
+            serde_json::from_str(&std::fs::read_to_string(gateway.config_file()).unwrap()).unwrap();
+        assert_eq!(written["meta"]["lastTouchedVersion"], "2026.2.9", "{written}");
+        let message = line.until("harbour", "Compatible", "True", "VersionAccepted");
+        assert!(message.starts_with("OpenClaw 2026.2.9 "), "{message}");
+        line.until_connected("harbour");
+    });
 }
 
-fn becomes_ready(version: &str, calls_itself: &str, protocol: &str) {
+fn becomes_ready(
+    version: &str,
+    calls_itself: &str,
+    protocol: &str,
+    afterwards: impl FnOnce(&Line<'_>, &OpenClaw),
+) {
     let cluster = real!(shared_cluster());
     let gateway = real!(OpenClaw::start(Gateway::version(version)));
     let line = Line::start(cluster, "ready");
@@ -51,10 +70,14 @@ fn becomes_ready(version: &str, calls_itself: &str, protocol: &str) {
     for kind in ["Reconciling", "Stalled"] {
         assert_eq!(line.condition("harbour", kind), None);
     }
-    let (_, compatible, _) = line.condition("harbour", "Compatible").unwrap();
-    if version != "2026.2.9" {
-        assert_eq!(compatible, "VersionAccepted");
-    }
+    let (is, why, message) = line.condition("harbour", "Compatible").unwrap();
+    let (should_be, because) = match version {
+        // It has not written its configuration yet.
+        "2026.2.9" => ("Unknown", "VersionUnknown"),
+        _ => ("True", "VersionAccepted"),
+    };
+    assert_eq!((is.as_str(), why.as_str()), (should_be, because), "{message}");
+    assert!(message.contains(calls_itself), "{message}");
 
     let row = line.must(&["get", "openclaw"]);
     assert!(
@@ -69,6 +92,15 @@ fn becomes_ready(version: &str, calls_itself: &str, protocol: &str) {
     eventually("the Event", 10, || {
         (line.events("harbour") == ["Connected"]).then_some(())
     });
+    let before = line.passes();
+    line.annotate("harbour", "example.org/wakes=a-pass");
+    eventually("one more pass", 20, || (line.passes() > before).then_some(()));
+    assert_eq!(
+        line.told("harbour"),
+        [("Connected".to_owned(), 1)].into(),
+        "told once, whatever passes follow"
+    );
+    afterwards(&line, &gateway);
     assert!(
         !line.operator.log().contains(gateway.token()),
         "the log shows the token"
@@ -76,7 +108,8 @@ fn becomes_ready(version: &str, calls_itself: &str, protocol: &str) {
     evidence::record("thin line", "a gateway becomes Ready", 1, version);
 }
 
-/// Nothing changes for a minute: the API server's own audit log and the operator's metrics agree that nothing is written.
+/// For a minute nothing changes that matters, though passes are made: the API server's own audit log and the operator's
+/// metrics agree that nothing is written and no gateway called.
 #[test]
 fn a_ready_gateway_costs_nothing() {
     let cluster = real!(shared_cluster());
@@ -108,13 +141,28 @@ fn a_ready_gateway_costs_nothing() {
         before.0 >= 2 && before.1 >= 2.0,
         "both counters count at all: {before:?}"
     );
-    // Not a wait for something to happen: a minute in which nothing may.
-    std::thread::sleep(Duration::from_secs(60));
+    let first = line.passes();
+    // Not a wait for something to happen: a minute in which nothing may. Watches are renewed once in it.
+    for round in 0..6 {
+        let label = format!("example.org/round=r{round}");
+        for touch in [
+            ["label", "secret", "harbour-token"],
+            ["annotate", "ocgw", "harbour"],
+        ] {
+            let before = line.passes();
+            line.must(&[&touch[..], &[&label, "--overwrite"]].concat());
+            eventually("a pass over what was touched", 20, || {
+                (line.passes() > before).then_some(())
+            });
+        }
+        std::thread::sleep(Duration::from_secs(10));
+    }
+    assert!(line.passes() >= first + 12.0, "every touch made a pass");
     let after = written(&line);
     assert_eq!(after, before, "(API writes by audit, by metric, gateway calls)");
     evidence::record(
         "thin line",
-        "writes in 60 s when nothing changes",
+        "writes in 60 s and 12 passes when nothing changes",
         0,
         "API audit log, metrics, gateway calls",
     );
