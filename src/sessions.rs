@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::future::join_all;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use crate::fact::Fact;
 use crate::gateway::session::Surroundings;
@@ -20,6 +20,8 @@ pub struct Sessions {
     surroundings: Surroundings,
     /// Where a session says that its link has changed.
     changed: mpsc::UnboundedSender<ObjectRef<Gateway>>,
+    /// Goodbyes under way: a gateway that is left without one keeps our place for a while.
+    closing: TaskTracker,
 }
 
 impl Sessions {
@@ -31,6 +33,7 @@ impl Sessions {
                 open: Mutex::default(),
                 surroundings,
                 changed,
+                closing: TaskTracker::new(),
             },
             changes,
         )
@@ -69,7 +72,7 @@ impl Sessions {
     pub fn close(&self, gateway: &Gateway) {
         let key = ObjectRef::from_obj(gateway);
         if let Some(session) = self.with(|open| open.remove(&key)) {
-            tokio::spawn(session.close());
+            self.closing.spawn(session.close());
         }
     }
 
@@ -78,15 +81,20 @@ impl Sessions {
         let gone: Vec<_> = self.with(|open| open.extract_if(|key, _| !still_there(key)).collect());
         gone.into_iter()
             .map(|(key, session)| {
-                tokio::spawn(session.close());
+                self.closing.spawn(session.close());
                 key
             })
             .collect()
     }
 
+    /// Waits for the goodbyes that were begun before, too.
     pub async fn close_all(&self) {
         let all: Vec<_> = self.with(|open| open.drain().collect());
-        join_all(all.into_iter().map(|(_, session)| session.close())).await;
+        for (_, session) in all {
+            self.closing.spawn(session.close());
+        }
+        self.closing.close();
+        self.closing.wait().await;
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<ObjectRef<Gateway>, Session>) -> T) -> T {

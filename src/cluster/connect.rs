@@ -54,6 +54,16 @@ pub async fn connect(whereabouts: &Whereabouts) -> Result<Client, ConnectError> 
     Ok(client)
 }
 
+/// For the lease alone: its calls end after 2 s each (see `lease`), and must not wait behind a connection that others have
+/// let go silent.
+pub async fn connect_for_lease(whereabouts: &Whereabouts) -> Result<Client, ConnectError> {
+    let mut config = config(whereabouts).await?;
+    config.default_retry = false;
+    // A connection that is being made goes on when the call that asked for it has ended.
+    config.connect_timeout = Some(Duration::from_secs(2));
+    Ok(Client::try_from(config)?)
+}
+
 async fn config(whereabouts: &Whereabouts) -> Result<Config, ConnectError> {
     let Whereabouts { kubeconfig, context } = whereabouts;
     let options = KubeConfigOptions {

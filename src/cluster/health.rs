@@ -30,15 +30,24 @@ const QUIET: Duration = Duration::from_secs(60);
 /// A watch that cannot be fed for this long is stuck, or the API server is gone: a new process is the last remedy.
 const STUCK: Duration = Duration::from_secs(600);
 
+const STANDBY: &str = "standby for the lease";
+
 impl Health {
     /// Waiting for the lease is all that a standby has to do: it is ready, or no roll-out with two replicas would end.
-    pub fn standby(&self, waiting: bool) {
-        let name = "standby, another process holds the lease";
-        if waiting {
-            self.set(name, Check::Good);
-        } else {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-        }
+    pub(super) fn standby(&self) {
+        self.set(STANDBY, Check::Good);
+    }
+
+    /// It cannot even wait: it could never take over.
+    pub(super) fn standby_cannot(&self, why: &str) {
+        self.set(STANDBY, Check::Waiting { why: why.to_owned() });
+    }
+
+    pub(super) fn standby_ends(&self) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(STANDBY);
     }
 
     pub(super) fn kind_served(&self, kind: &str) {
@@ -190,10 +199,29 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_standby_is_ready_and_a_new_leader_only_with_its_watches() {
         let health = Health::default();
-        health.standby(true);
+        health.standby();
         assert!(health.ready().0);
-        health.standby(false);
+        health.standby_ends();
         assert!(!health.ready().0);
+        assert_eq!(
+            health.checks(),
+            [],
+            "a leader is no standby, neither a good nor a bad one"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_standby_that_cannot_read_the_lease_is_not_ready_but_lives() {
+        let health = Health::default();
+        health.standby_cannot("forbidden");
+        tokio::time::advance(STUCK * 10).await;
+        assert_eq!(
+            health.ready(),
+            (false, "[-] standby for the lease: forbidden\n".to_owned())
+        );
+        assert!(health.live().0);
+        health.standby();
+        assert!(health.ready().0);
     }
 
     #[tokio::test(start_paused = true)]

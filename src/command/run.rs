@@ -1,5 +1,6 @@
 //! `quartermaster run`: the controller against a cluster.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cluster::connect::{Whereabouts, connect};
+use crate::cluster::connect::{Whereabouts, connect, connect_for_lease};
 use crate::cluster::lease::Leadership;
 use crate::cluster::{Cluster, Health, Scope};
 use crate::controller;
@@ -82,6 +83,7 @@ impl Run {
     }
 
     async fn run(self) -> anyhow::Result<()> {
+        let scopes = scopes(&self.namespaces)?;
         let stop = stop_on_signal()?;
         let metrics = Metrics::new().context("metrics")?;
         let health = Health::default();
@@ -106,14 +108,12 @@ impl Run {
         };
         let leadership = if self.leader_elect {
             let (namespace, identity) = (client.default_namespace().to_owned(), identity());
-            health.standby(true);
-            let acquired = Leadership::acquire(client.clone(), &namespace, &identity);
-            let leadership = tokio::select! {
-                leadership = acquired => leadership?,
+            let its_client = connect_for_lease(&whereabouts).await?;
+            let acquired = Leadership::acquire(its_client, &namespace, &identity, &health);
+            tokio::select! {
+                leadership = acquired => Some(leadership),
                 () = stop.cancelled() => return Ok(()),
-            };
-            health.standby(false);
-            Some(leadership)
+            }
         } else {
             None
         };
@@ -126,10 +126,6 @@ impl Run {
                 let metrics = metrics.clone();
                 move |method, outcome| metrics.gateway_call(method, outcome)
             }),
-        };
-        let scopes = match self.namespaces.as_slice() {
-            [] => vec![Scope::Everywhere],
-            namespaces => namespaces.iter().cloned().map(Scope::Namespace).collect(),
         };
         let controllers = join_all(scopes.into_iter().map(|scope| {
             let (cluster, surroundings, metrics) = (cluster.clone(), surroundings.clone(), metrics.clone());
@@ -148,22 +144,52 @@ impl Run {
                 None => std::future::pending().await,
             }
         };
-        let ended = tokio::select! {
-            _ = controllers => Ok(()),
-            why = lost => Err(anyhow!("leadership is lost, and two must not act: {why}")),
-            () = async { stop.cancelled().await; tokio::time::sleep(STOP_DEADLINE).await } => {
-                Err(anyhow!("could not stop in order within {} s", STOP_DEADLINE.as_secs()))
+        // One deadline around all that is done on the way out.
+        let (deadline, begun) = (CancellationToken::new(), stop.clone());
+        let strike = deadline.clone();
+        tokio::spawn(async move {
+            begun.cancelled().await;
+            tokio::time::sleep(STOP_DEADLINE).await;
+            strike.cancel();
+        });
+        // Returning at once where it is not in order: whatever still runs would act without the lease.
+        tokio::select! {
+            _ = controllers => {}
+            why = lost => return Err(anyhow!("leadership is lost, and two must not act: {why}")),
+            () = deadline.cancelled() => {
+                return Err(anyhow!("could not stop in order within {} s", STOP_DEADLINE.as_secs()));
             }
-        };
-        if let (Ok(()), Some(leadership)) = (&ended, leadership) {
-            leadership.release().await;
         }
         tasks.close();
-        // A scraper that reads slowly is no reason to stay.
-        tokio::time::timeout(STOP_DEADLINE, tasks.wait()).await.ok();
+        let rest = async {
+            if let Some(leadership) = leadership {
+                leadership.release().await;
+            }
+            tasks.wait().await;
+        };
+        // The gateways are left in order. A lease runs out by itself, and a scraper that reads slowly is no reason to stay.
+        deadline.run_until_cancelled(rest).await;
         tracing::info!("stopped");
-        ended
+        Ok(())
     }
+}
+
+/// Each part of the cluster once: two that watch the same namespace would be two writers to its gateways.
+fn scopes(namespaces: &[String]) -> anyhow::Result<Vec<Scope>> {
+    let names: BTreeSet<&str> = namespaces.iter().map(|name| name.trim()).collect();
+    if names.contains("") {
+        return Err(anyhow!(
+            "--namespace (QUARTERMASTER_NAMESPACE) has an empty name in it; give the name of a namespace, or leave it out \
+             to look at all"
+        ));
+    }
+    if names.is_empty() {
+        return Ok(vec![Scope::Everywhere]);
+    }
+    Ok(names
+        .into_iter()
+        .map(|name| Scope::Namespace(name.to_owned()))
+        .collect())
 }
 
 /// One part of the cluster: until `stop`, then passes under way are finished and gateways are said goodbye to.

@@ -35,9 +35,7 @@ async fn ready(State(operations): State<Operations>) -> Response {
 
 async fn metrics(State(operations): State<Operations>) -> Response {
     let Operations { health, metrics } = operations;
-    for (check, good) in health.checks() {
-        metrics.healthy(&check, good);
-    }
+    metrics.healthy(&health.checks());
     match metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

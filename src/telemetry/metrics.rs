@@ -126,8 +126,12 @@ impl Metrics {
         self.api_writes.with_label_values(&[kind, verb]).inc();
     }
 
-    pub fn healthy(&self, check: &str, healthy: bool) {
-        self.healthy.with_label_values(&[check]).set(i64::from(healthy));
+    /// Every check there is: one that is no longer there would otherwise stay as it was last.
+    pub fn healthy(&self, checks: &[(String, bool)]) {
+        self.healthy.reset();
+        for (check, healthy) in checks {
+            self.healthy.with_label_values(&[check]).set(i64::from(*healthy));
+        }
     }
 
     pub fn gateway(&self, gateway: &Gateway, status: &GatewayStatus) {
