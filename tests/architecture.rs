@@ -134,7 +134,9 @@ fn sources() -> Vec<Source> {
     collect(&root, &mut found);
     found
         .into_iter()
-        .filter(|path| !path.ends_with("lib.rs"))
+        .filter(|path| {
+            !path.ends_with("lib.rs") && !path.components().any(|part| part.as_os_str() == "tests")
+        })
         .map(|path| {
             let text = fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
