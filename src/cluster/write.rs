@@ -16,7 +16,6 @@ use serde_json::json;
 use super::{Cluster, Error, within};
 use crate::resource::gateway::Gateway;
 use crate::resource::names;
-use crate::resource::settings::DeletionPolicy;
 use crate::status::News;
 
 impl Cluster {
@@ -55,8 +54,8 @@ impl Cluster {
         &self,
         gateway: &Gateway,
         name: &str,
-        key: &str,
-        value: &[u8],
+        (key, value): (&str, &[u8]),
+        owned: bool,
     ) -> Result<(), Error> {
         let namespace = gateway.namespace().unwrap_or_default();
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
@@ -75,7 +74,7 @@ impl Cluster {
             (names::GATEWAY_LABEL.to_owned(), gateway.name_any()),
         ]));
         // Without an owner it outlives the Gateway, and one of the same name needs no new approval.
-        if gateway.spec.deletion_policy == Some(DeletionPolicy::Delete) {
+        if owned {
             let owner = gateway.owner_ref(&()).map(|owner| {
                 k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference {
                     controller: None,

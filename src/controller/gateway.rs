@@ -112,14 +112,18 @@ pub async fn run(
                 }))
             }
         });
-    let metrics = world.metrics.clone();
+    let (metrics, known) = (world.metrics.clone(), gateways.clone());
     let reconcile = move |gateway: Arc<Gateway>, world: Arc<World>| {
-        let metrics = metrics.clone();
+        let (metrics, known) = (metrics.clone(), known.clone());
         // Boxed: 17 kB of a pass would otherwise lie in every slot of the controller.
         async move {
-            metrics
-                .timed("gateway", Box::pin(reconcile(gateway, world)))
-                .await
+            let pass = Box::pin(reconcile(Arc::clone(&gateway), Arc::clone(&world)));
+            let result = metrics.timed("gateway", pass).await;
+            // Deleted while the pass was under way: what it opened has nobody any more, and no event will come.
+            if known.get(&ObjectRef::from_obj(gateway.as_ref())).is_none() {
+                leave(&world, &gateway);
+            }
+            result
         }
     };
     Controller::for_stream(triggers.map(Ok), gateways)
@@ -139,6 +143,12 @@ fn failed(gateway: Arc<Gateway>, error: &cluster::Error, world: Arc<World>) -> A
     let pause = world.cluster.back_off(gateway.as_ref());
     tracing::warn!(gateway = %ObjectRef::from_obj(gateway.as_ref()), %error, ?pause, "the status could not be written");
     Action::requeue(pause)
+}
+
+fn leave(world: &World, gateway: &Gateway) {
+    world.sessions.close(gateway);
+    world.cluster.forget(gateway);
+    world.metrics.forget_gateway(&ObjectRef::from_obj(gateway));
 }
 
 /// A Gateway that is gone takes its session along. Checked against the store and not by the event: a deletion during

@@ -12,6 +12,7 @@ use crate::gateway::credentials::{Identity, TokenError};
 use crate::gateway::trust::{Bundle, BundleError};
 use crate::gateway::{Address, Credentials, DeviceKey, Target, Token, Trust, Version, Wanted};
 use crate::resource::reference::{CaBundleKind, CaBundleRef, SecretKeyRef};
+use crate::resource::settings::DeletionPolicy;
 use crate::resource::{Gateway, names};
 
 /// Everything a pass over one Gateway may know of the cluster, taken once.
@@ -38,13 +39,24 @@ pub struct Desired {
     pub minimum_version: Option<Version>,
     /// Observe and report, write nothing.
     pub suspended: bool,
+    /// Being deleted: nothing is made for it any more.
+    pub deleting: bool,
     /// Where our device key is kept, once the gateway asks for one.
     pub device_secret: String,
+    /// Whether that Secret goes with the Gateway.
+    pub device_secret_is_owned: bool,
     /// Which writing of the token is used.
     pub credential: String,
     /// When the gateway refused this very credential, as the status remembers it: a restart of ours must not spend
     /// another try. None once somebody asks for one.
     pub refused_at: Option<Timestamp>,
+}
+
+impl Desired {
+    /// Nothing is written outside.
+    pub fn holds_still(&self) -> bool {
+        self.suspended || self.deleting
+    }
 }
 
 /// Why no connection is tried. Each is mended in the cluster, and the mend is seen at once.
@@ -94,7 +106,9 @@ pub fn of(snapshot: &Snapshot) -> Desired {
         },
         minimum_version,
         suspended: spec.suspend,
+        deleting: snapshot.gateway.metadata.deletion_timestamp.is_some(),
         device_secret: device_secret(&snapshot.gateway),
+        device_secret_is_owned: spec.deletion_policy == Some(DeletionPolicy::Delete),
         credential: credential(snapshot),
         refused_at: refused_at(snapshot),
     }
@@ -259,8 +273,9 @@ fn refused_at(snapshot: &Snapshot) -> Option<Timestamp> {
 fn credential(snapshot: &Snapshot) -> String {
     let url = &snapshot.gateway.spec.url;
     match &snapshot.token {
-        Fact::Known(document) => format!("{url} {}", document.version),
-        Fact::Absent | Fact::Unknown => format!("{url} no token"),
+        // The version first, and no longer than the schema allows: a url may be.
+        Fact::Known(document) => format!("{} {url}", document.version).chars().take(1000).collect(),
+        Fact::Absent | Fact::Unknown => format!("no token {url}").chars().take(1000).collect(),
     }
 }
 

@@ -24,10 +24,10 @@ pub async fn run(plan: Plan, gateway: &Gateway, cluster: &Cluster, sessions: &Se
                 sessions.want(gateway, *wanted, ago);
             }
             Action::Disconnect => sessions.close(gateway),
-            Action::MintDeviceKey { secret } => {
+            Action::MintDeviceKey { secret, owned } => {
                 let key = DeviceKey::from_seed(&rand::random());
                 let stored = cluster
-                    .create_secret(gateway, &secret, DEVICE_KEY, key.encoded().as_bytes())
+                    .create_secret(gateway, &secret, (DEVICE_KEY, key.encoded().as_bytes()), owned)
                     .await;
                 outcome.device_key_not_stored = stored.err().map(|error| error.to_string());
             }

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
+use super::credentials::Token;
 use super::frame::{self, Incoming, Refusal};
 use super::handshake::Socket;
 
@@ -69,13 +70,14 @@ const IN_FLIGHT: usize = 16;
 
 impl Connection {
     /// Takes a greeted socket; `tick` is how often the gateway promised a sign of life.
-    pub fn start(socket: Socket, tick: Duration, meter: Meter) -> Self {
+    /// What it says is cleared of `secret`.
+    pub fn start(socket: Socket, tick: Duration, secret: Option<Token>, meter: Meter) -> Self {
         let (calls, taken) = mpsc::channel(IN_FLIGHT);
         let (ending, ended) = watch::channel(None);
         let leave = CancellationToken::new();
         let leaving = leave.clone();
         tokio::spawn(async move {
-            let end = drive(socket, tick, taken, leaving).await;
+            let end = drive(socket, tick, secret, taken, leaving).await;
             ending.send_replace(Some(end));
         });
         Self {
@@ -159,6 +161,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 async fn drive(
     socket: Socket,
     tick: Duration,
+    secret: Option<Token>,
     mut calls: mpsc::Receiver<Call>,
     leave: CancellationToken,
 ) -> Ended {
@@ -182,11 +185,11 @@ async fn drive(
             heard = frames.next() => {
                 dead_at = Instant::now() + 2 * tick;
                 match heard {
-                    Some(Ok(Message::Text(text))) => deliver(&text, &mut waiting),
+                    Some(Ok(Message::Text(text))) => deliver(&text, secret.as_ref(), &mut waiting),
                     Some(Ok(Message::Close(close))) => {
                         break close.map_or(
                             Ended { code: None, reason: "closed".into() },
-                            |close| Ended { code: Some(close.code.into()), reason: frame::tame(&close.reason) },
+                            |close| Ended { code: Some(close.code.into()), reason: Token::tame(secret.as_ref(), &close.reason) },
                         );
                     }
                     Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
@@ -218,8 +221,12 @@ async fn drive(
     end
 }
 
-fn deliver(text: &str, waiting: &mut HashMap<String, oneshot::Sender<Result<Value, Refusal>>>) {
-    match Incoming::parse(text) {
+fn deliver(
+    text: &str,
+    secret: Option<&Token>,
+    waiting: &mut HashMap<String, oneshot::Sender<Result<Value, Refusal>>>,
+) {
+    match Incoming::parse(text, secret) {
         Some(Incoming::Answer { id, result }) => {
             // An answer nobody waits for is late or not ours: its caller has read the outcome back already.
             if let Some(answer) = waiting.remove(&id) {

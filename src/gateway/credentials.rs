@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::device::DeviceKey;
+use super::frame;
 
 /// A gateway's shared token. Never printed; compared and remembered by its [`Fingerprint`].
 #[derive(Clone)]
@@ -40,6 +41,20 @@ impl Token {
             return Err(TokenError::ControlCharacter);
         }
         Ok(Self(SecretString::from(text)))
+    }
+
+    /// A text without this token in it. Nothing stops a gateway from quoting the token that it refuses, and its words
+    /// reach conditions and logs.
+    pub(super) fn hide(&self, text: &str) -> String {
+        text.replace(self.expose(), "…")
+    }
+
+    /// A peer's words, cleared of the token and then fit for a condition.
+    pub(super) fn tame(secret: Option<&Self>, text: &str) -> String {
+        match secret {
+            Some(secret) => frame::tame(&secret.hide(text)),
+            None => frame::tame(text),
+        }
     }
 
     /// For the frame that carries it to the gateway, and nothing else.

@@ -106,22 +106,29 @@ async fn secure(tcp: TcpStream, address: &Address, trust: &Trust) -> Result<Stre
     .await
     {
         Ok(Ok(stream)) => Ok(Box::new(stream)),
-        Ok(Err(error)) => Err(Trouble::Tls(of_tls(&error))),
-        Err(_) => Err(Trouble::Tls(TlsTrouble::NotTls)),
+        Ok(Err(error)) => Err(of_tls(&error)),
+        Err(_) => Err(Trouble::Silent),
     }
 }
 
-fn of_tls(error: &io::Error) -> TlsTrouble {
+fn of_tls(error: &io::Error) -> Trouble {
     use rustls::{CertificateError as Bad, Error};
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    // The stream itself broke: a balancer with nobody behind it, a proxy that restarts. Nothing is said about TLS, and to
+    // advise ws:// would send the token in the clear.
+    let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
+        return Trouble::Lost {
+            code: None,
+            reason: error.kind().to_string(),
+        };
+    };
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "rustls' errors are open; the rest is told as it is"
     )]
-    match inner {
-        // A peer that speaks plain HTTP closes, or answers with bytes that are no TLS record.
-        None | Some(Error::InvalidMessage(_)) => TlsTrouble::NotTls,
-        Some(Error::InvalidCertificate(bad)) => match bad {
+    let trouble = match inner {
+        // A peer that speaks plain HTTP answers with bytes that are no TLS record.
+        Error::InvalidMessage(_) => TlsTrouble::NotTls,
+        Error::InvalidCertificate(bad) => match bad {
             // A bad signature is that of another authority of the same name: a private one that was made anew.
             Bad::UnknownIssuer | Bad::BadSignature => TlsTrouble::UnknownAuthority,
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => TlsTrouble::WrongName,
@@ -129,8 +136,9 @@ fn of_tls(error: &io::Error) -> TlsTrouble {
             Bad::NotValidYet | Bad::NotValidYetContext { .. } => TlsTrouble::NotYetValid,
             other => TlsTrouble::Other(format!("certificate: {other}")),
         },
-        Some(other) => TlsTrouble::Other(other.to_string()),
-    }
+        other => TlsTrouble::Other(other.to_string()),
+    };
+    Trouble::Tls(trouble)
 }
 
 #[cfg(test)]
@@ -150,9 +158,12 @@ mod tests {
             (Bad::NotValidYet, TlsTrouble::NotYetValid),
             (Bad::Revoked, TlsTrouble::Other("certificate: Revoked".into())),
         ] {
-            assert_eq!(told(Error::InvalidCertificate(bad)), trouble);
+            assert_eq!(told(Error::InvalidCertificate(bad)), Trouble::Tls(trouble));
         }
         let http = Error::InvalidMessage(InvalidMessage::InvalidContentType);
-        assert_eq!(told(http), TlsTrouble::NotTls);
+        assert_eq!(told(http), Trouble::Tls(TlsTrouble::NotTls));
+        // To say "not TLS" here would tell people to send their token in the clear.
+        let broken = of_tls(&io::Error::from(io::ErrorKind::UnexpectedEof));
+        assert!(matches!(broken, Trouble::Lost { .. }), "{broken:?}");
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::credentials::Token;
+
 /// What a gateway may say.
 #[derive(Debug)]
 pub enum Incoming {
@@ -36,16 +38,23 @@ pub struct Refusal {
 const LONGEST_TEXT: usize = 300;
 
 impl Incoming {
-    /// None for what is not a frame, or of a kind we do not know.
-    pub fn parse(text: &str) -> Option<Self> {
-        let frame: Frame = serde_json::from_str(text).ok()?;
+    /// None for what is not a frame, or of a kind we do not know. What an error says is cleared of `secret` before it is
+    /// cut to length: a cut in the middle of a token would leave half of it.
+    pub fn parse(text: &str, secret: Option<&Token>) -> Option<Self> {
+        let mut frame: Frame = serde_json::from_str(text).ok()?;
+        if let (Some(error), Some(secret)) = (&mut frame.error, secret) {
+            hide(error, secret);
+        }
         match frame.kind.as_str() {
             "res" => {
                 let result = if frame.ok == Some(true) {
                     Ok(frame.payload)
                 } else {
                     Err(Refusal::of(
-                        frame.error.unwrap_or_default(),
+                        frame
+                            .error
+                            .and_then(|error| serde_json::from_value(error).ok())
+                            .unwrap_or_default(),
                         !frame.payload.is_null(),
                     ))
                 };
@@ -76,7 +85,7 @@ struct Frame {
     event: Option<String>,
     #[serde(default)]
     payload: Value,
-    error: Option<Fault>,
+    error: Option<Value>,
 }
 
 #[derive(Deserialize, Default)]
@@ -89,6 +98,17 @@ struct Fault {
 }
 
 impl Refusal {
+    /// What a close frame says where an answer was due.
+    pub(super) fn of_close(reason: String) -> Self {
+        Self::of(
+            Fault {
+                message: reason,
+                ..Fault::default()
+            },
+            false,
+        )
+    }
+
     fn of(fault: Fault, answered: bool) -> Self {
         let Fault {
             code,
@@ -104,6 +124,15 @@ impl Refusal {
             retry_after: retry_after_ms.map(Duration::from_millis),
             answered,
         }
+    }
+}
+
+fn hide(value: &mut Value, secret: &Token) {
+    match value {
+        Value::String(text) => *text = secret.hide(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, secret)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| hide(field, secret)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -133,7 +162,7 @@ mod tests {
         let Some(Incoming::Answer {
             id,
             result: Err(refusal),
-        }) = Incoming::parse(text)
+        }) = Incoming::parse(text, None)
         else {
             panic!()
         };
@@ -152,15 +181,15 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics(text in ".*") {
-            let _ = Incoming::parse(&text);
+            let _ = Incoming::parse(&text, None);
         }
 
         #[test]
         fn no_frame_shape_panics(kind in "res|event|req|", id in proptest::option::of(".*"), ok in any::<bool>(),
                                  error in proptest::option::of(".*"), number in any::<i64>()) {
-            let _ = Incoming::parse(&json!({ "type": kind, "id": id, "ok": ok, "error": error }).to_string());
+            let _ = Incoming::parse(&json!({ "type": kind, "id": id, "ok": ok, "error": error }).to_string(), None);
             let odd = json!({ "type": kind, "id": "1", "error": { "code": "C", "retryAfterMs": number } });
-            let _ = Incoming::parse(&odd.to_string());
+            let _ = Incoming::parse(&odd.to_string(), None);
         }
     }
 }

@@ -71,7 +71,8 @@ async fn greet(dial: &dyn Dial, target: &Target) -> Result<(Socket, Hello), Trou
     } = target;
     let stream = dial.dial(address, trust).await?;
     let mut socket = upgrade(stream, address, credentials).await?;
-    let challenge = match timeout(CHALLENGE_DEADLINE, challenge(&mut socket)).await {
+    let secret = credentials.token.as_ref();
+    let challenge = match timeout(CHALLENGE_DEADLINE, challenge(&mut socket, secret)).await {
         Ok(challenge) => challenge?,
         Err(_) => return Err(Trouble::Silent),
     };
@@ -80,9 +81,9 @@ async fn greet(dial: &dyn Dial, target: &Target) -> Result<(Socket, Hello), Trou
         .send(Message::text(request))
         .await
         .map_err(|error| of_socket(&error))?;
-    match timeout(HELLO_DEADLINE, answer(&mut socket)).await {
+    match timeout(HELLO_DEADLINE, answer(&mut socket, secret)).await {
         Ok(Ok(Ok(payload))) => Ok((socket, hello(&payload, credentials)?)),
-        Ok(Ok(Err(refusal))) => Err(of_refusal(refusal, credentials)),
+        Ok(Ok(Err(refusal))) => Err(of_refusal(&refusal, credentials)),
         Ok(Err(trouble)) => Err(trouble),
         Err(_) => Err(Trouble::Silent),
     }
@@ -111,11 +112,15 @@ async fn upgrade(stream: Stream, address: &Address, credentials: &Credentials) -
         Ok(Err(WsError::Http(response))) => Err(Trouble::UpgradeRefused {
             status: response.status().as_u16(),
         }),
-        Ok(Err(WsError::Io(error))) => Err(Trouble::Lost {
-            code: None,
-            reason: error.kind().to_string(),
-        }),
-        Ok(Err(_)) => Err(Trouble::NotAGateway { saw: "no HTTP" }),
+        Ok(Err(error)) => {
+            let trouble = of_socket(&error);
+            let broke_off = matches!(trouble, Trouble::Lost { .. });
+            Err(if broke_off {
+                trouble
+            } else {
+                Trouble::NotAGateway { saw: "no HTTP" }
+            })
+        }
         Err(_) => Err(Trouble::Silent),
     }
 }
@@ -125,8 +130,8 @@ struct Challenge {
     at_ms: i64,
 }
 
-async fn challenge(socket: &mut Socket) -> Result<Challenge, Trouble> {
-    let Incoming::Event { name, payload } = next(socket).await? else {
+async fn challenge(socket: &mut Socket, secret: Option<&Token>) -> Result<Challenge, Trouble> {
+    let Incoming::Event { name, payload } = next(socket, secret).await? else {
         return Err(Trouble::NotAGateway {
             saw: "a WebSocket without connect.challenge",
         });
@@ -143,9 +148,9 @@ async fn challenge(socket: &mut Socket) -> Result<Challenge, Trouble> {
     }
 }
 
-async fn answer(socket: &mut Socket) -> Result<Result<Value, Refusal>, Trouble> {
+async fn answer(socket: &mut Socket, secret: Option<&Token>) -> Result<Result<Value, Refusal>, Trouble> {
     loop {
-        match next(socket).await? {
+        match next(socket, secret).await? {
             Incoming::Answer { id, result } if id == CONNECT_ID => return Ok(result),
             Incoming::Answer { .. } | Incoming::Event { .. } => {}
         }
@@ -153,11 +158,11 @@ async fn answer(socket: &mut Socket) -> Result<Result<Value, Refusal>, Trouble> 
 }
 
 /// The next frame; the stream's end and what is no frame are troubles.
-async fn next(socket: &mut Socket) -> Result<Incoming, Trouble> {
+async fn next(socket: &mut Socket, secret: Option<&Token>) -> Result<Incoming, Trouble> {
     loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => {
-                return Incoming::parse(&text).ok_or(Trouble::NotAGateway {
+                return Incoming::parse(&text, secret).ok_or(Trouble::NotAGateway {
                     saw: "a WebSocket of another kind",
                 });
             }
@@ -167,29 +172,29 @@ async fn next(socket: &mut Socket) -> Result<Incoming, Trouble> {
                 });
             }
             Some(Ok(Message::Close(close))) => {
-                let (code, reason) = close.map_or((None, String::new()), |c| {
-                    (Some(c.code.into()), frame::tame(&c.reason))
-                });
-                return Err(of_close(code, reason));
+                let Some(close) = close else {
+                    return Err(Trouble::ended());
+                };
+                return Err(of_close(close.code.into(), Token::tame(secret, &close.reason)));
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
             Some(Err(error)) => return Err(of_socket(&error)),
-            None => {
-                return Err(Trouble::Lost {
-                    code: None,
-                    reason: "end of stream".into(),
-                });
-            }
+            None => return Err(Trouble::ended()),
         }
     }
 }
 
-fn of_close(code: Option<u16>, reason: String) -> Trouble {
+fn of_close(code: u16, reason: String) -> Trouble {
     match code {
-        Some(1013) => Trouble::Starting {
+        1013 => Trouble::Starting {
             retry_after: Duration::from_millis(500),
         },
-        code => Trouble::Lost { code, reason },
+        // A refusal whose answer did not come, or was never sent: its text is the reason.
+        1008 => Trouble::of_refusal(&Refusal::of_close(reason), None),
+        code => Trouble::Lost {
+            code: Some(code),
+            reason,
+        },
     }
 }
 
@@ -205,10 +210,9 @@ fn of_socket(error: &WsError) -> Trouble {
         },
         WsError::ConnectionClosed
         | WsError::AlreadyClosed
-        | WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Trouble::Lost {
-            code: None,
-            reason: "end of stream".into(),
-        },
+        | WsError::Protocol(
+            ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete,
+        ) => Trouble::ended(),
         _ => Trouble::NotAGateway {
             saw: "broken WebSocket frames",
         },
@@ -263,17 +267,12 @@ fn connect_params(credentials: &Credentials, challenge: &Challenge) -> Value {
     Value::Object(params)
 }
 
-fn of_refusal(mut refusal: Refusal, credentials: &Credentials) -> Trouble {
-    // Nothing stops a gateway from quoting the token it refuses, and these words reach a condition.
-    if let Some(token) = &credentials.token {
-        refusal.message = refusal.message.replace(token.expose(), "…");
-        refusal.code = refusal.code.replace(token.expose(), "…");
-    }
+fn of_refusal(refusal: &Refusal, credentials: &Credentials) -> Trouble {
     let device_id = match &credentials.identity {
         Identity::Device(key) => Some(key.id()),
         Identity::TokenOnly | Identity::ControlUi => None,
     };
-    match (Trouble::of_refusal(&refusal, device_id), &credentials.identity) {
+    match (Trouble::of_refusal(refusal, device_id), &credentials.identity) {
         // The control UI never has a device. 2026.2.9 asks for one where it means the token.
         (Trouble::DeviceNeeded, Identity::ControlUi) if credentials.token.is_none() => Trouble::TokenMissing,
         (Trouble::DeviceNeeded, Identity::ControlUi) => Trouble::ControlUiNotAllowed,
@@ -290,9 +289,10 @@ fn hello(payload: &Value, credentials: &Credentials) -> Result<Hello, Trouble> {
             saw: "a hello without version and protocol",
         });
     };
+    let words = |text: &str| Token::tame(credentials.token.as_ref(), text);
     let texts = |pointer: &str| {
         let list = payload.pointer(pointer)?.as_array()?;
-        Some(list.iter().filter_map(Value::as_str).map(frame::tame))
+        Some(list.iter().filter_map(Value::as_str).map(words))
     };
     let scopes: Option<Vec<String>> = texts("/auth/scopes").map(Iterator::collect);
     if let Some(granted) = &scopes
@@ -310,12 +310,12 @@ fn hello(payload: &Value, credentials: &Credentials) -> Result<Hello, Trouble> {
         .and_then(Value::as_u64)
         .unwrap_or(30_000);
     Ok(Hello {
-        version: frame::tame(version),
+        version: words(version),
         protocol,
         boot_id: payload
             .pointer("/server/bootId")
             .and_then(Value::as_str)
-            .map(frame::tame),
+            .map(words),
         methods: texts("/features/methods")
             .map(Iterator::collect)
             .unwrap_or_default(),

@@ -118,7 +118,7 @@ mod tests {
         let frame = json!({ "type": "res", "id": "1", "ok": false, "error": error }).to_string();
         let Some(Incoming::Answer {
             result: Err(refusal), ..
-        }) = Incoming::parse(&frame)
+        }) = Incoming::parse(&frame, None)
         else {
             panic!()
         };

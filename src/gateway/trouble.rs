@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use super::connection::Outcome;
 use super::frame::Refusal;
+use super::guard::Hold;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
@@ -41,8 +43,8 @@ pub enum Trouble {
     LockedOut {
         retry_after: Duration,
     },
-    /// Not tried: other tokens were refused here so often that one more could lock the address out.
-    HeldBack,
+    /// Not tried: the lock-out guard holds these credentials back.
+    Held(Hold),
     /// The token alone has no scopes here: the gateway wants a device identity.
     DeviceNeeded,
     PairingRequired(PairingRequest),
@@ -114,11 +116,10 @@ impl Trouble {
             | Self::UpgradeRefused { .. }
             | Self::NotAGateway { .. }
             | Self::Silent
-            | Self::Lost { .. }
-            | Self::Refused { .. } => Again::BackOff,
+            | Self::Lost { .. } => Again::BackOff,
             // A start takes 2 to 39 s; the gateway asks for 0.5 s between tries.
             Self::Starting { retry_after } => Again::After((*retry_after).clamp(SOON, PERSON)),
-            Self::TokenMissing | Self::TokenRefused | Self::LockedOut { .. } | Self::HeldBack => {
+            Self::TokenMissing | Self::TokenRefused | Self::LockedOut { .. } | Self::Held(_) => {
                 Again::WhenGuardAllows
             }
             Self::PairingRequired(_) => Again::After(APPROVAL),
@@ -127,7 +128,36 @@ impl Trouble {
             | Self::ControlUiNotAllowed
             | Self::ControlUiRetired
             | Self::ScopesMissing { .. }
-            | Self::ProtocolMismatch { .. } => Again::After(PERSON),
+            | Self::ProtocolMismatch { .. }
+            // Words that we do not know may be about credentials: not so often that it could lock us out.
+            | Self::Refused { .. } => Again::After(PERSON),
+        }
+    }
+
+    /// How a try that came to this counts in metrics: refused by a gateway, or never heard by one.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::HostNotFound
+            | Self::ConnectionRefused
+            | Self::HostUnreachable { .. }
+            | Self::Tls(_)
+            | Self::UpgradeRefused { .. }
+            | Self::NotAGateway { .. }
+            | Self::Lost { .. } => Outcome::Lost,
+            Self::ConnectTimedOut | Self::Silent => Outcome::TimedOut,
+            Self::Starting { .. }
+            | Self::TokenMissing
+            | Self::TokenRefused
+            | Self::LockedOut { .. }
+            | Self::Held(_)
+            | Self::DeviceNeeded
+            | Self::PairingRequired(_)
+            | Self::DeviceRefused { .. }
+            | Self::ControlUiNotAllowed
+            | Self::ControlUiRetired
+            | Self::ScopesMissing { .. }
+            | Self::ProtocolMismatch { .. }
+            | Self::Refused { .. } => Outcome::Refused,
         }
     }
 
@@ -150,6 +180,8 @@ impl Trouble {
                 | "AUTH_PASSWORD_MISMATCH"
                 | "AUTH_DEVICE_TOKEN_MISMATCH",
             ) => Self::TokenRefused,
+            // One we do not know costs tries all the same.
+            (_, code) if code.starts_with("AUTH_") => Self::TokenRefused,
             (_, "CONTROL_UI_DEVICE_IDENTITY_REQUIRED") => Self::ControlUiNotAllowed,
             (_, "DEVICE_IDENTITY_REQUIRED") => Self::DeviceNeeded,
             (_, "PROTOCOL_MISMATCH") => Self::mismatch(refusal),
@@ -175,6 +207,13 @@ impl Trouble {
                 code: refusal.code.clone(),
                 message: refusal.message.clone(),
             },
+        }
+    }
+
+    pub(super) fn ended() -> Self {
+        Self::Lost {
+            code: None,
+            reason: "end of stream".to_owned(),
         }
     }
 
@@ -216,7 +255,7 @@ mod tests {
         let frame = json!({ "type": "res", "id": "1", "ok": false, "error": error }).to_string();
         let Some(Incoming::Answer {
             result: Err(refusal), ..
-        }) = Incoming::parse(&frame)
+        }) = Incoming::parse(&frame, None)
         else {
             panic!()
         };

@@ -22,8 +22,10 @@ pub enum Action {
     },
     Disconnect,
     /// Write a new device key into this Secret, unless the Secret exists.
+    /// `owned`: the Secret goes with the Gateway.
     MintDeviceKey {
         secret: String,
+        owned: bool,
     },
 }
 
@@ -34,8 +36,9 @@ pub fn between(desired: &Desired, observed: &Observed) -> Plan {
         (Err(_), Fact::Known(_) | Fact::Unknown) => Some(Action::Disconnect),
         (Ok(wanted), Fact::Known(link)) if link.answers == *wanted => {
             let asked_for = link.state == State::Down(Trouble::DeviceNeeded);
-            (asked_for && !desired.suspended).then(|| Action::MintDeviceKey {
+            (asked_for && !desired.holds_still()).then(|| Action::MintDeviceKey {
                 secret: desired.device_secret.clone(),
+                owned: desired.device_secret_is_owned,
             })
         }
         (Ok(wanted), Fact::Known(_) | Fact::Absent | Fact::Unknown) => Some(Action::Connect {
@@ -73,6 +76,8 @@ mod tests {
             connection,
             minimum_version: None,
             suspended: false,
+            deleting: false,
+            device_secret_is_owned: false,
             device_secret: "ocgw-harbour-device".into(),
             credential: String::new(),
             refused_at: None,
@@ -129,7 +134,8 @@ mod tests {
         assert_eq!(
             plan.actions,
             [Action::MintDeviceKey {
-                secret: "ocgw-harbour-device".into()
+                secret: "ocgw-harbour-device".into(),
+                owned: false
             }]
         );
         let suspended = Desired {

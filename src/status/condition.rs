@@ -32,6 +32,7 @@ impl Finding {
 }
 
 /// Writes findings over the conditions that were there before.
+#[derive(Clone, Copy)]
 pub struct Book<'a> {
     pub before: &'a [Condition],
     pub generation: Option<i64>,
@@ -57,10 +58,18 @@ impl Book<'_> {
             type_: kind.to_owned(),
             status: status.to_owned(),
             reason: reason.to_string(),
-            message: message.clone(),
+            message: fit(message, 4_000),
             last_transition_time: since,
             observed_generation: self.generation,
         }
+    }
+}
+
+/// At most so many characters: a status that its schema refuses could never be written again.
+pub fn fit(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
     }
 }
 

@@ -6,10 +6,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 
 use super::News;
-use super::condition::{Book, Finding, Truth, find, whole_seconds};
+use super::condition::{Book, Finding, Truth, find, fit, whole_seconds};
 use super::reason::{Reason, Remedy};
 use super::verdict::{self, Layer, Verdict};
-use crate::desired::gateway::{Desired, Snapshot};
+use crate::desired::gateway::{Desired, Obstacle, Snapshot};
 use crate::execute::gateway::Outcome;
 use crate::gateway::credentials::Identity;
 use crate::gateway::{Facts, ServerVersion, State, Trouble, Wanted};
@@ -44,6 +44,23 @@ pub fn of(
         Ok(wanted) => observed.state_of(wanted),
         Err(_) => None,
     };
+    let asked = |annotation, before: &Option<String>| {
+        handled(gateway, desired, observed, annotation, before.as_ref())
+    };
+    let last_handled_reconcile_at = asked(names::FLUX_REQUESTED_AT, &before.last_handled_reconcile_at);
+    let last_handled_request = asked(names::RECONCILE_AT, &before.last_handled_request);
+    if let Some(look_again) = nothing_to_tell_yet(gateway, desired, observed, state, before) {
+        let status = GatewayStatus {
+            last_handled_reconcile_at,
+            last_handled_request,
+            ..before.clone()
+        };
+        return Report {
+            status,
+            news: Vec::new(),
+            look_again,
+        };
+    }
     let findings = Findings::of(gateway, desired, state, outcome);
     let (conditions, look_again) = conditions(gateway, before, &findings, now);
     let facts = match state {
@@ -53,29 +70,20 @@ pub fn of(
     let status = GatewayStatus {
         observed_generation: gateway.metadata.generation,
         conditions,
-        last_handled_reconcile_at: handled(
-            gateway,
-            desired,
-            observed,
-            names::FLUX_REQUESTED_AT,
-            before.last_handled_reconcile_at.as_ref(),
-        ),
-        last_handled_request: handled(
-            gateway,
-            desired,
-            observed,
-            names::RECONCILE_AT,
-            before.last_handled_request.as_ref(),
-        ),
+        last_handled_reconcile_at,
+        last_handled_request,
         // The last that was seen: a gateway that is away has not become another one.
         version: facts
-            .map(|facts| facts.version.reported.clone())
+            .map(|facts| fit(&facts.version.reported, SHORT))
             .or_else(|| before.version.clone()),
         protocol: facts.map_or(before.protocol, |facts| i32::try_from(facts.protocol).ok()),
         contract: facts
             .map(|facts| facts.contract.to_string())
             .or_else(|| before.contract.clone()),
-        boot_id: facts.map_or_else(|| before.boot_id.clone(), |facts| facts.boot_id.clone()),
+        boot_id: facts.map_or_else(
+            || before.boot_id.clone(),
+            |facts| Some(fit(facts.boot_id.as_ref()?, SHORT)),
+        ),
         main_agent: before.main_agent.clone(),
         agents: before.agents.clone(),
         device: device(desired, state, before, now),
@@ -90,6 +98,33 @@ pub fn of(
     }
 }
 
+/// What the schema allows for a version, a boot id, a request id; and for an annotation's value.
+const SHORT: usize = 128;
+const LONGEST_REQUEST: usize = 1024;
+
+/// What went wrong on our side of things is tried again soon: no event tells when it is mended.
+const SOON: Duration = Duration::from_secs(15);
+
+/// While a try is under way, what was last told of this spec stays: a new process must not call every Gateway unready
+/// for the moment it takes to connect. The same while a reference cannot be read and the connection stands. Some, if so:
+/// when to look again.
+fn nothing_to_tell_yet(
+    gateway: &Gateway,
+    desired: &Desired,
+    observed: &Observed,
+    state: Option<&State>,
+    before: &GatewayStatus,
+) -> Option<Option<Duration>> {
+    let told = before.observed_generation == gateway.metadata.generation
+        && find(&before.conditions, condition::READY).is_some();
+    let look_again = match (&desired.connection, state) {
+        (Ok(_), None | Some(State::Connecting)) => None,
+        (Err(Obstacle::Unreadable(_)), _) if observed.is_up() => Some(SOON),
+        (Err(_), _) | (Ok(_), Some(State::Up(_) | State::Down(_))) => return None,
+    };
+    told.then_some(look_again)
+}
+
 /// Every aspect of a Gateway, as this pass found it.
 struct Findings {
     reachable: Finding,
@@ -102,12 +137,9 @@ struct Findings {
 
 impl Findings {
     fn of(gateway: &Gateway, desired: &Desired, state: Option<&State>, outcome: &Outcome) -> Self {
-        let tls_verified = tls_verified(gateway, state);
         match (&desired.connection, state) {
-            (Err(obstacle), _) => {
-                Self::failed(desired, &verdict::of_obstacle(gateway, obstacle), tls_verified)
-            }
-            (Ok(_), None | Some(State::Connecting)) => Self::connecting(gateway, tls_verified),
+            (Err(obstacle), _) => Self::failed(gateway, desired, &verdict::of_obstacle(gateway, obstacle)),
+            (Ok(_), None | Some(State::Connecting)) => Self::connecting(gateway),
             (Ok(_), Some(State::Down(trouble))) => {
                 let mut verdict = verdict::of_trouble(gateway, trouble);
                 if let Some(why) = &outcome.device_key_not_stored {
@@ -115,15 +147,17 @@ impl Findings {
                         format!("the gateway wants a device identity, but its key cannot be stored: {why}");
                     verdict.finding = Finding::new(Truth::False, Reason::DeviceKeyNotStored, message);
                 }
-                Self::failed(desired, &verdict, tls_verified)
+                if *trouble == Trouble::DeviceNeeded && desired.holds_still() {
+                    "the gateway wants a device identity; none is made while suspended or being deleted"
+                        .clone_into(&mut verdict.finding.message);
+                }
+                Self::failed(gateway, desired, &verdict)
             }
-            (Ok(wanted), Some(State::Up(facts))) => {
-                Self::connected(gateway, desired, wanted, facts, tls_verified)
-            }
+            (Ok(wanted), Some(State::Up(facts))) => Self::connected(gateway, desired, wanted, facts),
         }
     }
 
-    fn connecting(gateway: &Gateway, tls_verified: Finding) -> Self {
+    fn connecting(gateway: &Gateway) -> Self {
         let unknown = || {
             Finding::new(
                 Truth::Unknown,
@@ -136,23 +170,27 @@ impl Findings {
             authenticated: unknown(),
             paired: unknown(),
             compatible: unknown(),
-            tls_verified,
+            tls_verified: tls_verified(gateway, Certificate::NotSeen),
             ready: unknown(),
         }
     }
 
-    fn failed(desired: &Desired, verdict: &Verdict, tls_verified: Finding) -> Self {
+    fn failed(gateway: &Gateway, desired: &Desired, verdict: &Verdict) -> Self {
         let Verdict {
             layer,
             finding,
+            reached,
             before,
         } = verdict;
         let unknown = format!("not known while {} is not True", layer.condition());
+        let certificate = match (layer, reached) {
+            (Layer::Reachable, _) if finding.reason.is_about_certificates() => Certificate::Refused(finding),
+            (Layer::Reachable, _) | (_, false) => Certificate::NotSeen,
+            (Layer::Authenticated | Layer::Paired | Layer::Compatible, true) => Certificate::Accepted,
+        };
         let at = |this: Layer, good: fn(&Desired) -> Finding| match this.cmp(layer) {
             std::cmp::Ordering::Equal => finding.clone(),
-            std::cmp::Ordering::Less
-                if *before == Truth::True || this == Layer::Reachable && !untried(verdict) =>
-            {
+            std::cmp::Ordering::Less if *before == Truth::True || this == Layer::Reachable && *reached => {
                 good(desired)
             }
             std::cmp::Ordering::Less | std::cmp::Ordering::Greater => {
@@ -166,7 +204,7 @@ impl Findings {
             authenticated: at(Layer::Authenticated, |_| token_accepted()),
             paired: at(Layer::Paired, paired),
             compatible: at(Layer::Compatible, |_| unchecked_version()),
-            tls_verified,
+            tls_verified: tls_verified(gateway, certificate),
             ready: Finding {
                 truth: if finding.truth == Truth::True {
                     Truth::Unknown
@@ -178,13 +216,7 @@ impl Findings {
         }
     }
 
-    fn connected(
-        gateway: &Gateway,
-        desired: &Desired,
-        wanted: &Wanted,
-        facts: &Facts,
-        tls_verified: Finding,
-    ) -> Self {
+    fn connected(gateway: &Gateway, desired: &Desired, wanted: &Wanted, facts: &Facts) -> Self {
         let compatible = compatible(gateway, desired, &facts.version);
         let version = &facts.version.reported;
         let ready = match (compatible.truth, desired.suspended) {
@@ -212,18 +244,10 @@ impl Findings {
             },
             paired: paired(desired),
             compatible,
-            tls_verified,
+            tls_verified: tls_verified(gateway, Certificate::Accepted),
             ready,
         }
     }
-}
-
-fn untried(verdict: &Verdict) -> bool {
-    // Control-UI mode and protocols are refused by a gateway that answers; what is missing in the cluster is not.
-    !matches!(
-        verdict.finding.reason,
-        Reason::DevicePairingNotDisabled | Reason::DisableDevicePairingRetired | Reason::ProtocolMismatch
-    )
 }
 
 fn token_accepted() -> Finding {
@@ -290,7 +314,15 @@ fn compatible(gateway: &Gateway, desired: &Desired, version: &ServerVersion) -> 
     }
 }
 
-fn tls_verified(gateway: &Gateway, state: Option<&State>) -> Finding {
+/// What became of the gateway's certificate.
+#[derive(Clone, Copy)]
+enum Certificate<'a> {
+    NotSeen,
+    Accepted,
+    Refused(&'a Finding),
+}
+
+fn tls_verified(gateway: &Gateway, certificate: Certificate<'_>) -> Finding {
     if !gateway.spec.url.starts_with("wss:") {
         return Finding::new(
             Truth::Unknown,
@@ -305,19 +337,14 @@ fn tls_verified(gateway: &Gateway, state: Option<&State>) -> Finding {
             "spec.allowInsecureTls is set: whoever sits between us and the gateway can read the token",
         );
     }
-    match state {
-        Some(State::Up(_)) => Finding::new(
+    match certificate {
+        Certificate::Accepted => Finding::new(
             Truth::True,
             Reason::CertificateVerified,
             "the gateway's certificate was checked",
         ),
-        Some(State::Down(Trouble::Tls(trouble))) => {
-            let verdict = verdict::of_trouble(gateway, &Trouble::Tls(trouble.clone()));
-            verdict.finding
-        }
-        Some(State::Down(_) | State::Connecting) | None => {
-            Finding::new(Truth::Unknown, Reason::NotTried, "not connected")
-        }
+        Certificate::Refused(finding) => finding.clone(),
+        Certificate::NotSeen => Finding::new(Truth::Unknown, Reason::NotTried, "not connected"),
     }
 }
 
@@ -341,9 +368,24 @@ fn conditions(
         tls_verified,
         ready,
     } = findings;
-    let (reconciling, stalled, look_again) = progress(gateway, before, ready, now);
+    let (reconciling, stalled, patience) = progress(gateway, before, ready, now);
+    let ours = matches!(
+        ready.reason,
+        Reason::ReferenceUnreadable | Reason::DeviceKeyNotStored
+    );
+    let look_again = if ours { Some(SOON) } else { patience };
     let mut list = vec![book.write(condition::READY, ready)];
-    list.extend(reconciling.map(|finding| book.write(condition::RECONCILING, &finding)));
+    // Patience is for each reason anew, and this condition's time is what it is measured by.
+    let same = find(&before.conditions, condition::RECONCILING)
+        .is_some_and(|c| c.reason == ready.reason.to_string());
+    let clock = if same { &before.conditions[..] } else { &[] };
+    list.extend(reconciling.map(|finding| {
+        Book {
+            before: clock,
+            ..book
+        }
+        .write(condition::RECONCILING, &finding)
+    }));
     list.extend(stalled.map(|finding| book.write(condition::STALLED, &finding)));
     list.extend([
         book.write(condition::REACHABLE, reachable),
@@ -383,7 +425,9 @@ fn progress(
             if earlier(condition::STALLED).is_some_and(|stalled| stalled.reason == ready.reason.to_string()) {
                 return (None, Some(as_true()), None);
             }
-            let since = earlier(condition::RECONCILING).map_or(now, |waiting| waiting.last_transition_time.0);
+            let same =
+                earlier(condition::RECONCILING).filter(|waiting| waiting.reason == ready.reason.to_string());
+            let since = same.map_or(now, |waiting| waiting.last_transition_time.0);
             let waited = Duration::try_from(now.duration_since(since)).unwrap_or_default();
             match PATIENCE.checked_sub(waited).filter(|left| !left.is_zero()) {
                 Some(left) => (Some(waiting()), None, Some(left)),
@@ -407,7 +451,7 @@ fn handled(
         .as_ref()
         .and_then(|all| all.get(annotation));
     match asked {
-        Some(asked) if observed.answers(desired) => Some(asked.clone()),
+        Some(asked) if observed.answers(desired) => Some(fit(asked, LONGEST_REQUEST)),
         Some(_) | None => before.cloned(),
     }
 }
@@ -425,7 +469,7 @@ fn device(
         .and_then(|wanted| wanted.target.device_id())?;
     let pairing = match state {
         Some(State::Down(Trouble::PairingRequired(request))) => {
-            let request_id = request.request_id.clone().unwrap_or_default();
+            let request_id = fit(request.request_id.as_deref().unwrap_or_default(), SHORT);
             let earlier = before.device.as_ref().and_then(|device| device.pairing.as_ref());
             let since = earlier
                 .filter(|earlier| earlier.request_id == request_id)
@@ -452,6 +496,7 @@ fn refused(
     now: Timestamp,
 ) -> Option<RefusedCredential> {
     match state {
+        Some(State::Down(Trouble::Held(_))) => before.refused_credential.clone(),
         Some(State::Down(Trouble::TokenRefused | Trouble::TokenMissing)) => {
             let earlier = before.refused_credential.as_ref();
             let at = earlier
@@ -496,6 +541,7 @@ mod tests {
     use crate::desired::gateway::Document;
     use crate::fact::Fact;
     use crate::gateway::contract::V2026_9_6;
+    use crate::gateway::guard::Hold;
     use crate::gateway::trouble::{PairingRequest, TlsTrouble};
     use crate::gateway::{Link, Version};
     use crate::resource::GatewaySpec;
@@ -657,7 +703,9 @@ mod tests {
             Trouble::LockedOut {
                 retry_after: seconds(299),
             },
-            Trouble::HeldBack,
+            Trouble::Held(Hold::Refused),
+            Trouble::Held(Hold::Crowded),
+            Trouble::Held(Hold::LockedOut),
             Trouble::DeviceNeeded,
             pairing(Some("b07620c0-1111")),
             pairing(Some("x; rm -rf ~")),
@@ -783,7 +831,17 @@ mod tests {
         let mut edited = snapshot.gateway.as_ref().clone();
         edited.metadata.generation = Some(2);
         snapshot.gateway = Arc::new(edited);
-        let edited = pass(&snapshot, Some(State::Down(Trouble::ConnectionRefused)), 500);
+        let waiting = pass(&snapshot, Some(State::Down(Trouble::ConnectionRefused)), 500);
+        then(&mut snapshot, &waiting);
+        let other = pass(&snapshot, Some(State::Down(Trouble::Silent)), 799);
+        then(&mut snapshot, &other);
+        let still = pass(&snapshot, Some(State::Down(Trouble::Silent)), 900);
+        assert_eq!(
+            status_of(&still, "Stalled"),
+            None,
+            "its own five minutes are not over"
+        );
+        let edited = pass(&snapshot, Some(State::Down(Trouble::ConnectionRefused)), 900);
         assert_eq!(
             status_of(&edited, "Reconciling"),
             Some(("True", "ConnectionRefused"))
@@ -805,6 +863,102 @@ mod tests {
                 .news
                 .is_empty()
         );
+    }
+
+    /// A new process knows nothing yet, and must not call every Gateway unready while it connects.
+    #[test]
+    fn a_new_process_says_nothing_new_until_it_knows() {
+        let mut snapshot = snapshot(harbour());
+        let connected = pass(&snapshot, Some(up("2026.9.6")), 0);
+        then(&mut snapshot, &connected);
+        for not_yet in [None, Some(State::Connecting)] {
+            let report = pass(&snapshot, not_yet, 100);
+            assert_eq!(report.status, connected.status);
+            assert!(report.news.is_empty());
+        }
+        let again = pass(&snapshot, Some(up("2026.9.6")), 101);
+        assert!(again.news.is_empty(), "connected it was, and is");
+        let mut edited = snapshot.gateway.as_ref().clone();
+        edited.metadata.generation = Some(2);
+        snapshot.gateway = Arc::new(edited);
+        let edited = pass(&snapshot, Some(State::Connecting), 102);
+        assert_eq!(
+            status_of(&edited, "Ready"),
+            Some(("Unknown", "Connecting")),
+            "another spec is another story"
+        );
+    }
+
+    #[test]
+    fn a_connection_that_stands_outlives_an_unreadable_secret_in_the_status_too() {
+        let mut snapshot = snapshot(harbour());
+        let connected = pass(&snapshot, Some(up("2026.9.6")), 0);
+        let wanted = desired::gateway::of(&snapshot).connection.unwrap();
+        then(&mut snapshot, &connected);
+        snapshot.token = Fact::Unknown;
+        let desired = desired::gateway::of(&snapshot);
+        let observed = Observed {
+            link: Fact::Known(Link {
+                answers: wanted,
+                state: up("2026.9.6"),
+            }),
+        };
+        let report = of(&snapshot, &desired, &observed, &Outcome::default(), at(10));
+        assert_eq!(report.status, connected.status);
+        assert_eq!(
+            report.look_again,
+            Some(SOON),
+            "nothing wakes us when it is readable again"
+        );
+    }
+
+    #[test]
+    fn what_a_hostile_gateway_says_fits_the_schema() {
+        let long = "x".repeat(10_000);
+        let facts = Facts {
+            version: ServerVersion {
+                reported: long.clone(),
+                known: None,
+            },
+            protocol: u64::MAX,
+            contract: &V2026_9_6,
+            boot_id: Some(long.clone()),
+        };
+        let mut gateway = harbour();
+        gateway.metadata.annotations = Some(BTreeMap::from([(names::RECONCILE_AT.to_owned(), long.clone())]));
+        gateway.spec.url = format!("ws://h/{long}");
+        let snapshot = snapshot(gateway);
+        for state in [
+            State::Up(facts),
+            State::Down(Trouble::ScopesMissing {
+                granted: vec![long.clone(); 1000],
+            }),
+            State::Down(Trouble::Refused {
+                code: long.clone(),
+                message: long,
+            }),
+            State::Down(Trouble::TokenRefused),
+        ] {
+            let status = pass(&snapshot, Some(state), 0).status;
+            let length = |text: Option<&String>| text.map_or(0, |text| text.chars().count());
+            assert!(length(status.version.as_ref()) <= 128);
+            assert!(length(status.boot_id.as_ref()) <= 128);
+            assert!(length(status.last_handled_request.as_ref()) <= 1024);
+            assert!(
+                length(
+                    status
+                        .refused_credential
+                        .as_ref()
+                        .map(|refused| &refused.credential)
+                ) <= 1024
+            );
+            assert!(
+                status
+                    .conditions
+                    .iter()
+                    .all(|condition| condition.message.chars().count() <= 4_000)
+            );
+        }
     }
 
     #[test]

@@ -135,6 +135,19 @@ impl Reason {
         Self::VersionTooOld,
     ];
 
+    /// Whether it says that the gateway's certificate was looked at and not believed.
+    pub fn is_about_certificates(self) -> bool {
+        [
+            Self::TlsUnknownAuthority,
+            Self::TlsWrongName,
+            Self::TlsExpired,
+            Self::TlsNotYetValid,
+            Self::TlsNotSpoken,
+            Self::TlsFailed,
+        ]
+        .contains(&self)
+    }
+
     pub fn remedy(self) -> Remedy {
         match self {
             Self::Connected

@@ -4,6 +4,7 @@
 use super::condition::{Finding, Truth};
 use super::reason::Reason;
 use crate::desired::gateway::{Obstacle, Referent};
+use crate::gateway::guard::Hold;
 use crate::gateway::trouble::{PairingRequest, TlsTrouble};
 use crate::gateway::{Address, Trouble};
 use crate::resource::{Gateway, condition};
@@ -33,7 +34,9 @@ impl Layer {
 pub(super) struct Verdict {
     pub(super) layer: Layer,
     pub(super) finding: Finding,
-    /// What is known of the layers before it.
+    /// Whether a gateway answered at all.
+    pub(super) reached: bool,
+    /// What is known of the layers before it, except that one.
     pub(super) before: Truth,
 }
 
@@ -43,6 +46,7 @@ impl Verdict {
         Self {
             layer,
             finding: Finding::new(Truth::False, reason, message),
+            reached: layer > Layer::Reachable,
             before: Truth::True,
         }
     }
@@ -50,6 +54,7 @@ impl Verdict {
     /// Nothing was tried: of the other layers nothing is known.
     fn untried(layer: Layer, reason: Reason, message: String) -> Self {
         Self {
+            reached: false,
             before: Truth::Unknown,
             ..Self::at(layer, reason, message)
         }
@@ -127,7 +132,7 @@ pub(super) fn of_obstacle(gateway: &Gateway, obstacle: &Obstacle) -> Verdict {
             let has = if keys.is_empty() {
                 "it is empty".to_owned()
             } else {
-                format!("it has {}", keys.join(", "))
+                format!("it has {}", some(keys))
             };
             let Referent { field, key, .. } = referent;
             let message = format!(
@@ -269,7 +274,16 @@ pub(super) fn of_trouble(gateway: &Gateway, trouble: &Trouble) -> Verdict {
              one in only after about 5 minutes, and then we try again"
                 .to_owned(),
         ),
-        Trouble::HeldBack => Verdict::at(
+        // Known from earlier, and not looked at now: of the gateway itself nothing is said.
+        Trouble::Held(Hold::Refused) => {
+            let known = if spec.token_secret_ref.is_some() { Trouble::TokenRefused } else { Trouble::TokenMissing };
+            Verdict { before: Truth::Unknown, reached: false, ..of_trouble(gateway, &known) }
+        }
+        Trouble::Held(Hold::LockedOut) => {
+            let known = Trouble::LockedOut { retry_after: std::time::Duration::ZERO };
+            Verdict { before: Truth::Unknown, reached: false, ..of_trouble(gateway, &known) }
+        }
+        Trouble::Held(Hold::Crowded) => Verdict::untried(
             Authenticated,
             Reason::HeldBack,
             "not tried yet: other tokens were refused at this address within the last minute, and ten would lock it out \
@@ -323,7 +337,7 @@ pub(super) fn of_trouble(gateway: &Gateway, trouble: &Trouble) -> Verdict {
             )
         },
         Trouble::ScopesMissing { granted } => {
-            let granted = if granted.is_empty() { "none".to_owned() } else { granted.join(", ") };
+            let granted = if granted.is_empty() { "none".to_owned() } else { some(granted) };
             Verdict::at(
                 Paired,
                 Reason::ScopesMissing,
@@ -350,6 +364,16 @@ pub(super) fn of_trouble(gateway: &Gateway, trouble: &Trouble) -> Verdict {
             Reason::RefusedByGateway,
             format!("the gateway refused the connection: {message} ({code})"),
         ),
+    }
+}
+
+/// A list for a sentence: a gateway or a Secret may have thousands.
+fn some(words: &[String]) -> String {
+    const MOST: usize = 12;
+    let shown = words.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+    match words.len().checked_sub(MOST) {
+        Some(more) if more > 0 => format!("{shown} and {more} more"),
+        Some(_) | None => shown,
     }
 }
 

@@ -8,6 +8,7 @@ mod network;
 mod reacts;
 mod ready;
 mod runs;
+mod scopes;
 mod tls;
 
 use std::path::Path;
