@@ -157,6 +157,7 @@ const METHODS: &[Method] = &[
         files::workspace_get,
     ),
     now("config.get", READ, NOTHING, config::get),
+    now("config.schema", READ, NOTHING, config::schema),
     now(
         "config.schema.lookup",
         READ,

@@ -124,7 +124,7 @@ fn plan(state: &mut State, call: &Call<'_>, write: Write) -> Result<Plan, Refusa
     let mut document = old.clone();
     let mut plan = match write {
         Write::Create => {
-            let (id, answer) = agents::created(state, call, &mut document)?;
+            let (id, answer) = agents::created(call, &mut document)?;
             Plan {
                 born: Some(id),
                 new_agents: 1,
@@ -150,7 +150,11 @@ fn plan(state: &mut State, call: &Call<'_>, write: Write) -> Result<Plan, Refusa
         Write::Patch => patched(state, call, document)?,
         Write::Set | Write::Apply => replaced(state, call, write, document)?,
     };
-    plan.changed = merge::changed(state.config.document(), &plan.document, false);
+    plan.changed = merge::changed(
+        &config::source(state.config.document(), call.contract()),
+        &config::source(&plan.document, call.contract()),
+        false,
+    );
     if write == Write::Patch || write == Write::Apply {
         let before = roster::entries(state.config.document(), call.contract());
         let after = roster::entries(&plan.document, call.contract());
@@ -206,7 +210,8 @@ fn patched(state: &State, call: &Call<'_>, mut document: Value) -> Result<Plan, 
         match call.params.get("baseHash").and_then(Value::as_str) {
             Some(hash) if hash != state.config.hash(contract) => return Err(stale()),
             None if document != *old => {
-                let paths = merge::changed(old, &document, true).join(", ");
+                let source = |document| config::source(document, contract);
+                let paths = merge::changed(&source(old), &source(&document), true).join(", ");
                 return Err(Refusal::invalid(format!(
                     "config base hash required for {paths}; re-run config.get and retry with baseHash"
                 )));
@@ -397,7 +402,7 @@ fn write_it(call: &Call<'_>, plan: Plan) -> Wrote {
     // What agents.create made is told of when it can be seen.
     if born.is_none() && !changed.is_empty() {
         cron::follow(world, &mut state);
-        events::config_changed(world, &mut state);
+        events::config_changed(world, &mut state, &changed);
     }
     Wrote {
         answer,
@@ -485,10 +490,6 @@ fn bury(world: &World, state: &mut State, agent: &roster::Agent, with_files: boo
 fn complete(call: &Call<'_>, state: &State, answer: &mut Value, changed: &[String]) {
     let contract = call.contract();
     let mut more = json!({ "config": state.config.redacted() });
-    // config.set and apply have no sentinel of a patch; what they have in common is enough to be relied on.
-    let is_patch =
-        call.params.contains_key("replacePaths") || answer.get("noop").is_some() || changed.is_empty();
-    let _ = is_patch;
     let no_op = changed.is_empty() && contract != Contract::V2026_2_9;
     if no_op {
         merge::lay_over(&mut more, &json!({ "noop": true }));
@@ -579,7 +580,7 @@ fn finish(call: &Call<'_>, id: &Value, wrote: Wrote, armed: &Armed) {
             world.pause(world.contract.visibility_delay()).await;
             let mut state = world.lock();
             cron::follow(&world, &mut state);
-            events::config_changed(&world, &mut state);
+            events::config_changed(&world, &mut state, &["agents".to_owned()]);
         });
     }
 }
@@ -610,5 +611,5 @@ pub(super) fn lose_entry(world: &World, id: &str) {
     let State { roster, config, .. } = &mut *state;
     roster.follow(config.document(), contract, &world.places, &[]);
     cron::follow(world, &mut state);
-    events::config_changed(world, &mut state);
+    events::config_changed(world, &mut state, &["agents".to_owned()]);
 }
