@@ -148,7 +148,7 @@ fn plan(state: &mut State, call: &Call<'_>, write: Write) -> Result<Plan, Refusa
             }
         }
         Write::Patch => patched(state, call, document)?,
-        Write::Set | Write::Apply => replaced(state, call, write, document)?,
+        Write::Set | Write::Apply => replaced(state, call, write)?,
     };
     plan.changed = merge::changed(
         &config::source(state.config.document(), call.contract()),
@@ -236,7 +236,7 @@ fn patched(state: &State, call: &Call<'_>, mut document: Value) -> Result<Plan, 
     Ok(plan)
 }
 
-fn replaced(state: &State, call: &Call<'_>, write: Write, old: Value) -> Result<Plan, Refusal> {
+fn replaced(state: &State, call: &Call<'_>, write: Write) -> Result<Plan, Refusal> {
     base_hash_is_ours(state, call)?;
     let method = if write == Write::Set {
         "config.set"
@@ -244,10 +244,11 @@ fn replaced(state: &State, call: &Call<'_>, write: Write, old: Value) -> Result<
         "config.apply"
     };
     let mut document = object_of(&call.text("raw"), method)?;
-    config::restore(&mut document, &old);
+    let old = state.config.document();
+    config::restore(&mut document, old);
     let contract = call.contract();
     valid(&document, contract)?;
-    keeps_the_roster(&old, &document, contract, write)?;
+    keeps_the_roster(old, &document, contract, write)?;
     let mut plan = Plan::of(
         document,
         json!({ "ok": true, "path": call.world.places.config_path() }),
@@ -400,7 +401,9 @@ fn write_it(call: &Call<'_>, plan: Plan) -> Wrote {
         complete(call, &state, &mut answer, &changed);
     }
     // What agents.create made is told of when it can be seen.
-    if born.is_none() && !changed.is_empty() {
+    // Connections that end with the write hear nothing of it.
+    let ends = state.config.shared_token() != old_token || is_policy(&changed);
+    if born.is_none() && !changed.is_empty() && !ends {
         cron::follow(world, &mut state);
         events::config_changed(world, &mut state, &changed);
     }
@@ -550,11 +553,7 @@ fn finish(call: &Call<'_>, id: &Value, wrote: Wrote, armed: &Armed) {
     let restarts = restarts || (contract.restarts_on_every_write());
     let close = if token_changed && contract.clears_scopes() {
         Some("gateway auth changed")
-    } else if contract == Contract::V2026_9_6
-        && changed
-            .iter()
-            .any(|path| path.starts_with("gateway.trustedProxies"))
-    {
+    } else if contract == Contract::V2026_9_6 && is_policy(&changed) {
         Some("gateway policy changed")
     } else {
         None
@@ -583,6 +582,13 @@ fn finish(call: &Call<'_>, id: &Value, wrote: Wrote, armed: &Armed) {
             events::config_changed(&world, &mut state, &["agents".to_owned()]);
         });
     }
+}
+
+/// A change of whom the gateway trusts ends connections too.
+fn is_policy(changed: &[String]) -> bool {
+    changed
+        .iter()
+        .any(|path| path.starts_with("gateway.trustedProxies"))
 }
 
 /// Whoever came with the shared token has to come again.
