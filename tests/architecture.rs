@@ -20,6 +20,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("resource",   &[]),
     ("fact",       &[]),
     ("gateway",    &[]),
+    // Nothing of ours, so that client and simulation check one another.
+    ("simulated_gateway", &[]),
     ("desired",    &["resource", "fact", "gateway"]),
     ("observed",   &["desired", "fact", "gateway"]),
     ("plan",       &["fact", "gateway", "desired", "observed"]),
@@ -30,7 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("controller", &["resource", "fact", "desired", "observed", "plan", "execute", "status", "cluster", "sessions", "telemetry"]),
     ("http",       &["cluster", "telemetry"]),
     ("telemetry",  &["resource", "gateway"]),
-    ("command",    &["resource", "gateway", "cluster", "controller", "sessions", "http", "telemetry"]),
+    ("command",    &["resource", "gateway", "simulated_gateway", "cluster", "controller", "sessions", "http", "telemetry"]),
 ];
 
 /// Rooms whose answers depend on their arguments alone.
@@ -60,8 +62,8 @@ const IMPURE: &[&str] = &[
 
 /// What only these rooms may name.
 const ONLY: &[(&str, &[&str])] = &[
-    ("tungstenite", &["gateway"]),
-    ("tokio_tungstenite", &["gateway"]),
+    ("tungstenite", &["gateway", "simulated_gateway"]),
+    ("tokio_tungstenite", &["gateway", "simulated_gateway"]),
     ("crate::gateway::frame", &["gateway"]),
     ("kube::Api", &["cluster"]),
     ("kube::api", &["cluster"]),
