@@ -160,9 +160,10 @@ impl Reason {
             | Self::CertificateVerified
             | Self::CertificateNotVerified
             | Self::NoTls
+            // Never what keeps a Gateway from being Ready: something before it does.
+            | Self::NotTried
             | Self::Suspended => Remedy::None,
             Self::Connecting
-            | Self::NotTried
             | Self::PreparingDevice
             | Self::ReferenceUnreadable
             | Self::SecretNotFound
