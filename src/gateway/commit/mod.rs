@@ -38,6 +38,8 @@ pub struct EntryChange {
 pub struct Committed {
     /// Settings that this gateway does not know, and that were therefore not sent.
     pub left_out: Vec<LeftOut>,
+    /// Agents of others that were given an empty heartbeat block by this write, so that ours did not silence them.
+    pub preserved: Vec<AgentId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -107,7 +109,10 @@ struct Committer {
 /// What one attempt came to.
 enum Attempt {
     /// Everything in it is as wanted.
-    Done(Vec<LeftOut>),
+    Done {
+        left_out: Vec<LeftOut>,
+        preserved: Vec<AgentId>,
+    },
     /// Look again and go on: somebody else wrote, the answer was lost, or the budget was spent.
     Again(String),
     /// These are at fault; the others go again without them.
@@ -140,7 +145,7 @@ impl Committer {
             tries += 1;
             let changes: Vec<EntryChange> = batch.iter().map(|deposit| deposit.change.clone()).collect();
             match self.attempt(&changes).await {
-                Attempt::Done(left_out) => {
+                Attempt::Done { left_out, preserved } => {
                     for Deposit { change, result } in batch {
                         let left_out = left_out
                             .iter()
@@ -148,7 +153,12 @@ impl Committer {
                             .cloned()
                             .collect();
                         // Whoever does not wait any more finds it by reading.
-                        result.send(Ok(Committed { left_out })).ok();
+                        result
+                            .send(Ok(Committed {
+                                left_out,
+                                preserved: preserved.clone(),
+                            }))
+                            .ok();
                     }
                     return;
                 }
@@ -186,16 +196,17 @@ impl Committer {
             raw,
             entries,
             left_out,
+            preserved,
         } = patch_of(contract, &now, changes);
         let Some(raw) = raw else {
-            return Attempt::Done(left_out);
+            return Attempt::Done { left_out, preserved };
         };
         if let Some(budget) = contract.write_budget {
             self.spending.wait(budget).await;
         }
         match connection.config_patch(&raw, &now.hash, entries).await {
             // A gateway that restarts after each write has answered before that: the next reading waits for it.
-            Ok(_) if !contract.restarts_on_write => Attempt::Done(left_out),
+            Ok(_) if !contract.restarts_on_write => Attempt::Done { left_out, preserved },
             Ok(_) => {
                 connection.ended().await;
                 Attempt::Again("the gateway restarts after a write".to_owned())

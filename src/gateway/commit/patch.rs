@@ -17,6 +17,8 @@ pub(super) struct Patch {
     /// How many entries it touches.
     pub(super) entries: usize,
     pub(super) left_out: Vec<LeftOut>,
+    /// Agents of others that beat by default, and that were given an empty block so that they go on.
+    pub(super) preserved: Vec<AgentId>,
 }
 
 /// A setting that the gateway does not know.
@@ -28,26 +30,82 @@ pub struct LeftOut {
 
 pub(super) fn patch_of(contract: &Contract, now: &Configuration, changes: &[EntryChange]) -> Patch {
     let mut left_out = Vec::new();
-    let mut differences: BTreeMap<&AgentId, Entry> = BTreeMap::new();
+    let mut differences: BTreeMap<AgentId, Entry> = BTreeMap::new();
     let nothing = Entry::new();
     for EntryChange { agent, fields } in changes {
         let fields = known_to(contract, agent, fields, &mut left_out);
         let there = now.entries.get(agent);
         let difference = difference(there.unwrap_or(&nothing), &fields);
         if there.is_none() || !difference.is_empty() {
-            differences.insert(agent, difference);
+            differences.insert(agent.clone(), difference);
         }
     }
     let entries = differences.len();
+    let mut preserved = Vec::new();
+    if is_first_heartbeat(now, &differences) {
+        for agent in beating_by_default(contract, now) {
+            let fields = differences.entry(agent.clone()).or_default();
+            if !fields.contains_key(HEARTBEAT) {
+                fields.insert(HEARTBEAT.to_owned(), json!({}));
+                preserved.push(agent);
+            }
+        }
+    }
     let raw = (entries > 0).then(|| match contract.roster {
         Roster::Entries => entries_patch(now, &differences),
-        Roster::MergedList => merged_list_patch(&differences),
+        Roster::MergedList => merged_list_patch(now, &differences),
         Roster::ReplacedList => replaced_list_patch(now, &differences),
     });
     Patch {
         raw,
         entries,
         left_out,
+        preserved,
+    }
+}
+
+const HEARTBEAT: &str = "heartbeat";
+const MAIN: &str = "main";
+
+fn has_block(entry: &Entry) -> bool {
+    entry.get(HEARTBEAT).is_some_and(Value::is_object)
+}
+
+/// The first block that anyone writes switches off all who beat by default.
+fn is_first_heartbeat(now: &Configuration, differences: &BTreeMap<AgentId, Entry>) -> bool {
+    differences.values().any(has_block) && !now.entries.values().any(has_block)
+}
+
+/// Whom the gateway wakes while nobody has a block. An empty block is one that follows the default: it keeps such an
+/// agent alive, and gives one to an agent that had none (so: no more than these).
+fn beating_by_default(contract: &Contract, now: &Configuration) -> Vec<AgentId> {
+    let default = now.default_heartbeat.as_ref();
+    let named = |key: &str| {
+        default
+            .and_then(|default| default.get(key))
+            .and_then(Value::as_str)
+    };
+    let main = || AgentId::parse(MAIN).into_iter();
+    let ids = || {
+        now.list
+            .iter()
+            .filter_map(|item| AgentId::parse(item.get("id")?.as_str()?).ok())
+    };
+    match contract.roster {
+        Roster::Entries => AgentId::parse(named("agentId").unwrap_or(MAIN))
+            .into_iter()
+            .collect(),
+        // Before 2026.8 a default with an interval wakes everybody, one without only the default agent.
+        Roster::MergedList | Roster::ReplacedList if now.list.is_empty() => main().collect(),
+        Roster::MergedList | Roster::ReplacedList if named("every").is_some() => ids().collect(),
+        Roster::MergedList | Roster::ReplacedList => {
+            let is_default = |item: &&Value| item.get("default").and_then(Value::as_bool) == Some(true);
+            let default = now.list.iter().find(is_default).or(now.list.first());
+            default
+                .and_then(|item| AgentId::parse(item.get("id")?.as_str()?).ok())
+                .into_iter()
+                .collect()
+        }
     }
 }
 
@@ -143,7 +201,7 @@ fn difference(there: &Entry, wanted: &Entry) -> Entry {
     patch
 }
 
-fn entries_patch(now: &Configuration, differences: &BTreeMap<&AgentId, Entry>) -> Value {
+fn entries_patch(now: &Configuration, differences: &BTreeMap<AgentId, Entry>) -> Value {
     let entries: Map<String, Value> = differences
         .iter()
         .map(|(agent, fields)| (agent.to_string(), Value::Object(fields.clone())))
@@ -158,16 +216,22 @@ fn entries_patch(now: &Configuration, differences: &BTreeMap<&AgentId, Entry>) -
     json!({ "agents": agents })
 }
 
-fn merged_list_patch(differences: &BTreeMap<&AgentId, Entry>) -> Value {
-    let list: Vec<Value> = differences
-        .iter()
-        .map(|(agent, fields)| with_id(agent, fields))
-        .collect();
+fn merged_list_patch(now: &Configuration, differences: &BTreeMap<AgentId, Entry>) -> Value {
+    let mut list: Vec<Value> = pinned_main(now, differences).into_iter().collect();
+    list.extend(differences.iter().map(|(agent, fields)| with_id(agent, fields)));
+    list.sort_by_key(|item| item.get("id").and_then(Value::as_str) != Some(MAIN));
     json!({ "agents": { "list": list } })
 }
 
+/// `main` is in no list of a new gateway, and the first entry of a list takes its place: files of `main` are then "unknown
+/// agent id". So the first list brings it along, in front.
+fn pinned_main(now: &Configuration, differences: &BTreeMap<AgentId, Entry>) -> Option<Value> {
+    let named = differences.keys().any(|agent| agent.as_str() == MAIN);
+    (now.list.is_empty() && !named).then(|| json!({ "id": MAIN }))
+}
+
 /// The whole list, everybody else's items as they are.
-fn replaced_list_patch(now: &Configuration, differences: &BTreeMap<&AgentId, Entry>) -> Value {
+fn replaced_list_patch(now: &Configuration, differences: &BTreeMap<AgentId, Entry>) -> Value {
     let mut rest = differences.clone();
     let mut list: Vec<Value> = now
         .list
@@ -181,12 +245,16 @@ fn replaced_list_patch(now: &Configuration, differences: &BTreeMap<&AgentId, Ent
             }
         })
         .collect();
+    list.extend(pinned_main(now, differences));
     list.extend(rest.iter().map(|(agent, fields)| {
         let Value::Object(item) = with_id(agent, &Map::new()) else {
             return Value::Null;
         };
         Value::Object(merged(&item, fields))
     }));
+    if now.list.is_empty() {
+        list.sort_by_key(|item| item.get("id").and_then(Value::as_str) != Some(MAIN));
+    }
     json!({ "agents": { "list": list } })
 }
 
@@ -296,6 +364,69 @@ mod tests {
         reading(contract, &agents)
     }
 
+    fn without_heartbeat(reading: &Configuration, agent: &str) -> Entry {
+        let mut entry = reading.entries[&id(agent)].clone();
+        entry.remove(HEARTBEAT);
+        entry
+    }
+
+    /// Measured: an empty block keeps alive who beat by default, and gives a heartbeat to who had none.
+    #[test]
+    fn the_first_heartbeat_block_silences_nobody() {
+        let block = change("mine", &json!({ "heartbeat": { "every": "5m" } }));
+        let preserved = |contract: &Contract, agents: Value| {
+            let now = Configuration::parse(&json!({ "hash": "h", "config": { "agents": agents } })).unwrap();
+            let patch = patch_of(contract, &now, std::slice::from_ref(&block));
+            let after = applied(contract, &now, &patch.raw.unwrap());
+            assert!(
+                patch
+                    .preserved
+                    .iter()
+                    .all(|agent| after.entries[agent][HEARTBEAT] == json!({}))
+            );
+            patch
+                .preserved
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
+        let two = json!([{ "id": "first" }, { "id": "second" }]);
+        assert_eq!(preserved(&V2026_9_6, json!({})), ["main"]);
+        assert_eq!(
+            preserved(
+                &V2026_9_6,
+                json!({ "defaults": { "heartbeat": { "agentId": "x" } } })
+            ),
+            ["x"]
+        );
+        assert_eq!(preserved(&V2026_7_35, json!({})), ["main"]);
+        assert_eq!(preserved(&V2026_7_35, json!({ "list": two })), ["first"]);
+        let chosen = json!([{ "id": "first" }, { "id": "second", "default": true }]);
+        assert_eq!(preserved(&V2026_7_35, json!({ "list": chosen })), ["second"]);
+        let all = json!({ "list": two, "defaults": { "heartbeat": { "every": "1h" } } });
+        assert_eq!(preserved(&V2026_7_35, all), ["first", "second"]);
+        let not_the_first =
+            json!({ "list": [{ "id": "first" }, { "id": "second", "heartbeat": { "every": "1h" } }] });
+        assert!(preserved(&V2026_7_35, not_the_first).is_empty());
+    }
+
+    #[test]
+    fn the_first_list_brings_main_along_in_front() {
+        for contract in [&V2026_2_9, &V2026_7_35] {
+            let now = reading(contract, &[]);
+            for fields in [json!({ "name": "A" }), json!({ "heartbeat": { "every": "5m" } })] {
+                let raw = patch_of(contract, &now, &[change("a", &fields)]).raw.unwrap();
+                let ids: Vec<&str> = raw["agents"]["list"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .filter_map(|i| i["id"].as_str())
+                    .collect();
+                assert_eq!(ids, ["main", "a"], "{contract}");
+            }
+        }
+    }
+
     const CONTRACTS: [&Contract; 3] = [&V2026_2_9, &V2026_7_35, &V2026_9_6];
 
     #[test]
@@ -308,7 +439,7 @@ mod tests {
             assert_eq!(patch.entries, 1, "{contract}");
             let after = applied(contract, &now, &patch.raw.unwrap());
             assert_eq!(
-                after.entries[&id("foreign")],
+                without_heartbeat(&after, "foreign"),
                 now.entries[&id("foreign")],
                 "{contract}"
             );
@@ -438,7 +569,11 @@ mod tests {
             if let Some(raw) = patch_of(contract, &now, &changes).raw {
                 let after = applied(contract, &now, &raw);
                 prop_assert!(patch_of(contract, &after, &changes).raw.is_none(), "{:?}", after.entries);
-                prop_assert_eq!(&after.entries[&id("foreign")], &now.entries[&id("foreign")]);
+                let theirs = |reading: &Configuration| without_heartbeat(reading, "foreign");
+                prop_assert_eq!(theirs(&after), theirs(&now));
+                let (before, after) = (&now.entries[&id("foreign")], &after.entries[&id("foreign")]);
+                let kept = before.get(HEARTBEAT) == after.get(HEARTBEAT) || after[HEARTBEAT] == json!({});
+                prop_assert!(kept, "another heartbeat: {:?}", after.get(HEARTBEAT));
             }
         }
     }
