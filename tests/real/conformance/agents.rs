@@ -113,6 +113,8 @@ pub async fn a_file_right_after_create(s: &mut Subject) -> Seen {
 pub async fn an_id_is_made_of_the_name(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
+    // Deleting the longest name from a nearly empty config halves the file, which 2026.7.35 refuses: see the roster.
+    s.bench(&mut client).await;
     let long = "b".repeat(100);
     let names = [
         "mc-c91361ef-6d85-439c-82e1-8f388a302e6b",

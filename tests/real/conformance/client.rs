@@ -16,7 +16,9 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 pub struct Client {
-    socket: WebSocketStream<TcpStream>,
+    /// None once it has ended: 2026.2.9 waits for our end of the TCP connection, and after five seconds of waiting
+    /// it does not restart but exits.
+    socket: Option<WebSocketStream<TcpStream>>,
     /// Events that nobody has taken yet, oldest first.
     pub events: Vec<Value>,
     answers: Vec<(String, Value)>,
@@ -69,7 +71,7 @@ impl Client {
                 other => other.to_string(),
             })?;
         Ok(Self {
-            socket,
+            socket: Some(socket),
             events: Vec::new(),
             answers: Vec::new(),
             end: None,
@@ -126,7 +128,9 @@ impl Client {
 
     async fn put(&mut self, message: Message) {
         // A gateway that has closed does not take it; its close frame is still there to be read.
-        let _closed_meanwhile = timeout(PATIENCE, self.socket.send(message)).await;
+        if let Some(socket) = &mut self.socket {
+            let _closed_meanwhile = timeout(PATIENCE, socket.send(message)).await;
+        }
     }
 
     pub async fn answer(&mut self, id: &str) -> Answer {
@@ -175,14 +179,15 @@ impl Client {
 
     /// Reads one message and puts it where it belongs; false when none came until then.
     async fn hear(&mut self, until: Instant) -> bool {
-        match timeout_at(until, self.socket.next()).await {
+        let Some(socket) = &mut self.socket else { return false };
+        match timeout_at(until, socket.next()).await {
             Err(_) => false,
             Ok(Some(Ok(Message::Text(text)))) => {
                 let frame: Value = serde_json::from_str(&text).expect("a gateway speaks JSON");
                 if frame["type"] == "event" {
                     self.events.push(frame);
                 } else {
-                    let id = frame["id"].as_str().unwrap_or_default().to_owned();
+                    let id = frame["id"].as_str().map_or(frame["id"].to_string(), str::to_owned);
                     self.answers.push((id, frame));
                 }
                 true
@@ -191,19 +196,23 @@ impl Client {
                 let close = close.map(|close| (u16::from(close.code), close.reason.to_string()));
                 self.end = Some(close.unwrap_or((1005, String::new())));
                 // Reading once more sends our half of the close.
-                let _answered = timeout(Duration::from_secs(2), self.socket.next()).await;
+                let _answered = timeout(Duration::from_secs(2), socket.next()).await;
+                self.socket = None;
                 true
             }
             Ok(Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => true,
             Ok(Some(Err(_)) | None) => {
                 self.end.get_or_insert((1006, String::new()));
+                self.socket = None;
                 true
             }
         }
     }
 
-    pub async fn bye(mut self) {
-        let _closed_already = timeout(Duration::from_secs(2), self.socket.close(None)).await;
+    pub async fn bye(self) {
+        if let Some(mut socket) = self.socket {
+            let _closed_already = timeout(Duration::from_secs(2), socket.close(None)).await;
+        }
     }
 }
 

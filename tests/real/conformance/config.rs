@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::client::{Answer, Client};
+use super::client::Answer;
 use super::seen::Seen;
-use super::subject::{Contract, Subject, V2026_9_6};
+use super::subject::Subject;
 
 pub async fn it_has_the_keys_we_read(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
@@ -115,19 +115,3 @@ pub async fn a_patch_of_nothing(s: &mut Subject) -> Seen {
     seen
 }
 
-pub fn roster_key(contract: Contract) -> &'static str {
-    if contract == V2026_9_6 { "entries" } else { "list" }
-}
-
-/// The entries of the config's agents, by id, whatever their container.
-pub async fn entries(s: &Subject, client: &mut Client) -> Value {
-    let (config, _) = s.config(client).await;
-    match &config["agents"]["list"] {
-        Value::Array(list) => list
-            .iter()
-            .map(|entry| (entry["id"].as_str().unwrap_or_default().to_owned(), entry.clone()))
-            .collect::<serde_json::Map<String, Value>>()
-            .into(),
-        _ => config["agents"]["entries"].clone(),
-    }
-}

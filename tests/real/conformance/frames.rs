@@ -40,7 +40,7 @@ pub async fn an_unknown_property_of_the_frame(s: &mut Subject) -> Seen {
 }
 
 pub async fn an_id_that_is_a_number(s: &mut Subject) -> Seen {
-    say(s, r#"{"type":"req","id":7,"method":"health"}"#, "invalid").await
+    say(s, r#"{"type":"req","id":7,"method":"health"}"#, "7").await
 }
 
 pub async fn an_empty_id(s: &mut Subject) -> Seen {

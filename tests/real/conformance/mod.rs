@@ -5,19 +5,27 @@
 //! anything that changes from run to run. What must be seen is data, in `said/`, recorded from real gateways and
 //! reviewed; see `said.rs`. A case that differs, panics or does not end is reported, and the others go on.
 //!
-//! Many cases share one gateway, in the order of [`CASES`], each with agent ids of its own: a start costs up to half
+//! Many cases share one gateway, in the order of the tables below, each with agent ids of its own: a start costs up to half
 //! a minute. The first ones see it as it is when new; those that restart it or use up its write budget come last.
 
 mod agents;
+mod chat;
 mod client;
 mod config;
+mod cron;
+mod events;
 mod files;
 mod frames;
 mod handshake;
+mod heartbeats;
 mod http;
+mod limits;
+mod restarts;
+mod roster;
 mod said;
 mod scopes;
 mod seen;
+mod sessions;
 mod subject;
 
 use std::collections::BTreeMap;
@@ -55,7 +63,7 @@ macro_rules! cases {
 }
 
 /// On the gateway's own loopback.
-const CASES: &[Case] = cases! {
+const ONE_GATEWAY: &[Case] = cases! {
     ALL agents::the_list_of_a_new_gateway;
     ALL handshake::the_challenge_comes_first;
     ALL handshake::hello_has_the_shape_we_read;
@@ -159,6 +167,67 @@ const CASES: &[Case] = cases! {
     ALL config::patches_that_are_none;
     ALL config::patches_that_the_schema_refuses;
     ALL config::a_patch_of_nothing;
+    ALL sessions::a_reset_makes_a_session;
+    ALL sessions::resets_that_are_refused;
+    ALL sessions::a_session_of_nobody;
+    ALL sessions::deletes;
+    ALL sessions::a_label;
+    ALL sessions::the_shape_of_the_list;
+    ALL chat::a_message_is_admitted_once;
+    ALL chat::the_same_key_while_it_runs;
+    ALL chat::the_same_key_for_another_text;
+    ALL chat::history_names_the_key;
+    ALL chat::history_of_nothing;
+    ALL chat::sends_that_are_refused;
+    ALL chat::an_abort_of_nothing;
+    ALL chat::a_wake;
+    NEWER cron::a_declared_job_is_added_once;
+    NEWER cron::jobs_that_the_gateway_keeps;
+    ALL events::they_are_counted;
+    ALL events::a_tick_comes;
+    ALL events::a_patch_is_told;
+    ALL events::a_file_is_not_told;
+    NEWER events::agents_are_told;
+    NEWER events::a_heartbeat_is_told_as_a_job;
+    ALL events::a_session_is_told;
+    ALL limits::a_frame_that_is_too_big;
+    ALL limits::too_many_at_once;
+    ALL limits::the_write_budget;
+    ALL limits::whole_documents;
+    NEWER limits::the_schema_can_be_asked;
+    ALL restarts::a_change_of_the_log_level;
+    ALL restarts::after_agents_create;
+    NEWER restarts::a_restart_on_request;
+    ALL restarts::a_change_of_env_restarts;
+    ALL restarts::a_new_token;
+};
+
+/// On a new one, since the first entry of a roster and the first heartbeat can be written only once.
+const ITS_ROSTER: &[Case] = cases! {
+    ALL roster::a_first_entry_needs_ownership;
+    ALL roster::the_other_container_is_refused;
+    ALL roster::the_first_entry_and_main;
+    ALL roster::a_patched_agent_is_there_at_once;
+    NEWER roster::objects_are_merged_and_null_deletes;
+    NEWER roster::lists_inside_an_entry;
+    ALL roster::a_shorter_list;
+    ALL roster::an_entry_cannot_be_taken_out_by_config;
+    ALL roster::one_bad_entry_spoils_the_patch;
+    ALL roster::twenty_in_one_patch;
+    ALL roster::a_heartbeat_key_that_there_is_not;
+    ALL roster::heartbeat_keys_of_this_version;
+    ALL roster::entry_keys_of_this_version;
+    ALL roster::bindings_are_a_list;
+    ALL roster::deleting_takes_the_bindings_along;
+    ALL roster::a_write_that_halves_the_file;
+    ALL heartbeats::the_first_block_and_the_others;
+    NEWER heartbeats::the_default_of_all;
+    ALL heartbeats::the_switch_for_all;
+};
+
+/// As another machine sees it.
+const ACROSS_A_NETWORK: &[Case] = cases! {
+
 };
 
 /// How long a case may take before it counts as hung. Twice the slowest, which waits for three restarts.
@@ -249,8 +318,10 @@ fn difference(wanted: &str, seen: &str) -> String {
 }
 
 fn real(contract: Contract) {
-    let subject = real!(Subject::real(contract, None));
-    run(subject, &format!("real gateway {}", contract.version()), CASES);
+    for (what, cases) in [("one gateway", ONE_GATEWAY), ("its roster", ITS_ROSTER)] {
+        let subject = real!(Subject::real(contract, None));
+        run(subject, &format!("real {}, {what}", contract.version()), cases);
+    }
 }
 
 #[test]
