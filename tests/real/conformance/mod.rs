@@ -13,6 +13,9 @@ mod chat;
 mod client;
 mod config;
 mod cron;
+mod device;
+mod devices;
+mod door;
 mod events;
 mod files;
 mod frames;
@@ -20,6 +23,8 @@ mod handshake;
 mod heartbeats;
 mod http;
 mod limits;
+mod lockout;
+mod pairing;
 mod restarts;
 mod roster;
 mod said;
@@ -35,7 +40,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 
-use crate::bed::evidence;
+use crate::bed::{across_network, evidence, install_gateway};
 use seen::Seen;
 use subject::{Contract, Subject, V2026_2_9, V2026_7_35, V2026_9_6};
 
@@ -109,6 +114,19 @@ const ONE_GATEWAY: &[Case] = cases! {
     ALL scopes::with_admin_alone;
     ALL scopes::with_pairing_alone;
     ALL scopes::with_a_scope_that_there_is_not;
+    ALL devices::version_1_of_the_signature;
+    ALL devices::version_2_of_the_signature;
+    ALL devices::version_3_of_the_signature;
+    ALL devices::a_signature_of_something_else;
+    ALL devices::a_signature_that_is_none;
+    ALL devices::another_nonce;
+    ALL devices::no_nonce;
+    ALL devices::signed_too_long_ago;
+    ALL devices::an_id_that_is_not_the_keys;
+    ALL devices::a_public_key_that_is_none;
+    ALL devices::a_block_without_a_signature;
+    ALL devices::an_unknown_property_of_the_block;
+    ALL devices::loopback_needs_no_approval;
     ALL frames::an_unknown_method;
     ALL frames::an_unknown_property_of_the_frame;
     ALL frames::an_id_that_is_a_number;
@@ -227,7 +245,21 @@ const ITS_ROSTER: &[Case] = cases! {
 
 /// As another machine sees it.
 const ACROSS_A_NETWORK: &[Case] = cases! {
-
+    ALL pairing::a_remote_token_alone;
+    ALL pairing::a_remote_command_line;
+    ALL pairing::a_remote_wrong_token;
+    ALL pairing::an_unknown_device_waits;
+    ALL pairing::other_scopes_are_another_request;
+    ALL pairing::it_is_approved;
+    ALL pairing::approvals_that_are_refused;
+    ALL pairing::it_is_rejected;
+    ALL pairing::a_device_token_is_enough;
+    ALL pairing::a_device_token_is_that_devices_own;
+    ALL pairing::what_a_device_may_change;
+    ALL pairing::its_token_is_rotated;
+    ALL pairing::its_token_is_revoked;
+    ALL pairing::it_is_removed;
+    ALL lockout::an_address_is_locked_out;
 };
 
 /// How long a case may take before it counts as hung. Twice the slowest, which waits for three restarts.
@@ -337,4 +369,28 @@ fn real_2026_7_35() {
 #[test]
 fn real_2026_2_9() {
     real(V2026_2_9);
+}
+
+fn real_across_a_network(contract: Contract, test: &'static str) {
+    door::stand_there_if_asked();
+    let prepare = || install_gateway(contract.version()).map(drop);
+    let Some(network) = real!(across_network(test, prepare)) else { return };
+    let subject = real!(Subject::real(contract, Some((network.far(), test))));
+    let what = format!("real {}, across a network", contract.version());
+    run(subject, &what, ACROSS_A_NETWORK);
+}
+
+#[test]
+fn real_2026_9_6_across_a_network() {
+    real_across_a_network(V2026_9_6, test_name!());
+}
+
+#[test]
+fn real_2026_7_35_across_a_network() {
+    real_across_a_network(V2026_7_35, test_name!());
+}
+
+#[test]
+fn real_2026_2_9_across_a_network() {
+    real_across_a_network(V2026_2_9, test_name!());
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::client::{Answer, Client};
+use super::door::Door;
 use super::seen::Seen;
 use crate::bed::{Gateway, Launch, Missing, OpenClaw, Place, Process, Scratch, eventually, free_port};
 
@@ -51,6 +52,7 @@ pub struct Subject {
     pub token: String,
     root: PathBuf,
     kind: Kind,
+    _door: Option<Door>,
     /// The agent that many cases share, once one of them has made it.
     bench: bool,
 }
@@ -70,13 +72,15 @@ pub const SCOPES: [&str; 5] = [
 ];
 
 impl Subject {
-    pub fn real(contract: Contract, place: Option<&Place>) -> Result<Self, Missing> {
+    /// At a place it is across a network, and `test` is the name of the running test.
+    pub fn real(contract: Contract, far: Option<(&Place, &str)>) -> Result<Self, Missing> {
         let mut wanted = Gateway::version(contract.version());
-        if let Some(place) = place {
+        if let Some((place, _)) = far {
             wanted = wanted.at(place);
         }
         let gateway = OpenClaw::start(wanted)?;
-        let (url, token) = (gateway.url(), gateway.token().to_owned());
+        let door = far.map(|(place, test)| Door::open(place, test, gateway.port()));
+        let token = gateway.token().to_owned();
         let root = gateway
             .config_file()
             .parent()
@@ -84,27 +88,28 @@ impl Subject {
             .to_owned();
         Ok(Self {
             contract,
-            remote: place.map(|_| url.clone()),
-            url,
+            remote: far.map(|_| gateway.url()),
+            url: door.as_ref().map_or_else(|| gateway.url(), |door| format!("ws://{}", door.address)),
             token,
             root,
             kind: Kind::Real(gateway),
+            _door: door,
             bench: false,
         })
     }
 
     /// The built program as a process of its own, as its users run it.
-    pub fn simulated(contract: Contract, place: Option<&Place>) -> Self {
+    pub fn simulated(contract: Contract, far: Option<(&Place, &str)>) -> Self {
         let folder = Scratch::new("simulated-gateway");
         let token = format!("bed-{:032x}", rand::random::<u128>());
         let program = env!("CARGO_BIN_EXE_quartermaster");
-        let launch = match place {
+        let launch = match far {
             None => Launch::new("simulated gateway", program),
-            Some(place) => Launch::new("simulated gateway", "nsenter")
+            Some((place, _)) => Launch::new("simulated gateway", "nsenter")
                 .args(place.enter())
                 .arg(program),
         };
-        let listen = match place {
+        let listen = match far {
             None => "127.0.0.1:0".to_owned(),
             Some(_) => format!("0.0.0.0:{}", free_port()),
         };
@@ -123,10 +128,11 @@ impl Subject {
             log[from..].contains('\n').then_some(url)
         });
         let url = url.trim_end_matches('/').to_owned();
-        let remote = place.map(|place| {
-            let port = url.rsplit(':').next().expect("a port");
-            format!("ws://{}:{port}", place.address())
-        });
+        let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
+        let port: u16 = port.expect("the URL has a port");
+        let remote = far.map(|(place, _)| format!("ws://{}:{port}", place.address()));
+        let door = far.map(|(place, test)| Door::open(place, test, port));
+        let url = door.as_ref().map_or(url, |door| format!("ws://{}", door.address));
         Self {
             contract,
             url,
@@ -137,6 +143,7 @@ impl Subject {
                 _process: process,
                 _folder: folder,
             },
+            _door: door,
             bench: false,
         }
     }
