@@ -1,43 +1,33 @@
 //! What a gateway says by itself.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::client::Client;
 use super::roster::{patch, patch_of};
 use super::seen::Seen;
 use super::subject::{Subject, V2026_2_9};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// Counted for each connection, from 1, without a gap; the challenge has none.
-pub async fn they_are_counted(s: &mut Subject) -> Seen {
+/// All that takes half a minute, at once: a tick comes every 30 s; events are counted for each connection, from 1 and
+/// without a gap; and who says nothing for 15 s (10 s on 2026.2.9) is sent away.
+pub async fn what_time_brings(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
-    let (mut client, challenge) = super::client::Client::open(&s.url).await.expect("a challenge");
-    seen.line("the challenge has a seq", challenge.get("seq").is_some());
-    client.greet(&s.greeting()).await.must();
-    // 9.6 says its state right after hello, the others every minute at the latest: a second client makes news.
-    let mut heard = Vec::new();
-    let first = client.event_like(Duration::from_secs(70), |_| true).await;
-    heard.extend(first);
-    let _another = s.client().await;
-    while let Some(event) = client.event_like(Duration::from_millis(500), |_| true).await {
-        heard.push(event);
-    }
-    let counted: Vec<u64> = heard.iter().filter_map(|event| event["seq"].as_u64()).collect();
-    let wanted: Vec<u64> = (1..=counted.len() as u64).collect();
-    seen.line("an event came", !heard.is_empty());
-    seen.line("each has the next seq from 1", counted.len() == heard.len() && counted == wanted);
-    seen
-}
-
-/// Every 30 s; with `health` once a minute it is the only thing that an idle gateway says.
-pub async fn a_tick_comes(s: &mut Subject) -> Seen {
-    let mut seen = s.seen();
+    let (mut silent, _) = Client::open(&s.url).await.expect("a challenge");
     let mut client = s.client().await;
-    let tick = client.event("tick", Duration::from_secs(45)).await.unwrap_or(Value::Null);
-    seen.line("tick has a ts", tick["payload"]["ts"].is_number());
-    seen.line("tick has a seq", tick["seq"].is_number());
+    let mut heard = Vec::new();
+    let until = Instant::now() + Duration::from_secs(45);
+    while !heard.iter().any(|event: &Value| event["event"] == "tick") && Instant::now() < until {
+        heard.extend(client.event_like(Duration::from_secs(1), |_| true).await);
+    }
+    let tick = heard.last().cloned().unwrap_or(Value::Null);
+    seen.line("a tick has a ts", tick["payload"]["ts"].is_number());
+    let counted: Vec<u64> = heard.iter().filter_map(|event| event["seq"].as_u64()).collect();
+    let wanted: Vec<u64> = (1..=heard.len() as u64).collect();
+    seen.line("each event has the next seq from 1", counted == wanted);
+    seen.end("who says nothing", silent.closed(Duration::from_secs(30)).await.as_ref());
     seen
 }
 

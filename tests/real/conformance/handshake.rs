@@ -305,12 +305,3 @@ pub async fn a_big_frame_before_connect_closes(s: &mut Subject) -> Seen {
     seen.answer("connect of 70 kB", &client.greet(&greeting).await, &["/type"]);
     seen
 }
-
-/// Fifteen seconds on newer gateways, ten on 2026.2.9.
-pub async fn who_says_nothing_is_sent_away(s: &mut Subject) -> Seen {
-    let mut seen = s.seen();
-    let (mut client, _) = Client::open(&s.url).await.expect("a challenge");
-    let end = client.closed(Duration::from_secs(45)).await;
-    seen.end("silence", end.as_ref());
-    seen
-}

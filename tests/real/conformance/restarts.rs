@@ -61,7 +61,7 @@ pub async fn a_change_of_the_log_level(s: &mut Subject) -> Seen {
         .call("config.patch", &json!({ "raw": raw, "baseHash": hash }))
         .await;
     seen.answer("config.patch", &answer, &PATCHED);
-    farewell(&mut seen, &mut client, Duration::from_secs(8)).await;
+    farewell(&mut seen, &mut client, Duration::from_secs(4)).await;
     if s.contract.restarts_after_writes() {
         s.settle(&mut client).await;
     }
@@ -75,7 +75,7 @@ pub async fn after_agents_create(s: &mut Subject) -> Seen {
     let params = json!({ "name": "restarter", "workspace": s.workspace("restarter") });
     let answer = client.call("agents.create", &params).await;
     seen.answer("agents.create", &answer, &["/ok"]);
-    farewell(&mut seen, &mut client, Duration::from_secs(8)).await;
+    farewell(&mut seen, &mut client, Duration::from_secs(4)).await;
     if s.contract.restarts_after_writes() {
         s.settle(&mut client).await;
     }
