@@ -197,8 +197,10 @@ pub async fn an_entry_cannot_be_taken_out_by_config(s: &mut Subject) -> Seen {
     let mut client = s.client().await;
     let (config, hash) = s.config(&mut client).await;
     if s.contract == V2026_9_6 {
-        let raw = json!({ "agents": { "entries": { "by-patch": null } } });
-        seen.answer("config.patch with null", &patch(s, &raw, &json!({})).await, &PATCHED);
+        for id in ["first", "by-patch"] {
+            let raw = json!({ "agents": { "entries": { id: null } } });
+            seen.answer(&format!("config.patch with {id} null"), &patch(s, &raw, &json!({})).await, &PATCHED);
+        }
         let mut without = config;
         without["agents"]["entries"].as_object_mut().expect("entries").remove("by-patch");
         for method in ["config.set", "config.apply"] {
