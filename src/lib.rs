@@ -13,5 +13,6 @@ pub mod observed;
 pub mod plan;
 pub mod resource;
 pub mod sessions;
+pub mod simulated_gateway;
 pub mod status;
 pub mod telemetry;

@@ -2,6 +2,7 @@
 
 pub mod crds;
 pub mod run;
+pub mod simulate_gateway;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ pub struct Cli {
 enum Command {
     /// Run the controller against a cluster.
     Run(run::Run),
+    /// Run a simulated OpenClaw gateway, for trying things out.
+    SimulateGateway(simulate_gateway::SimulateGateway),
     /// Print the CustomResourceDefinitions, for `kubectl apply -f -`.
     Crds {
         /// Write them as files into this folder instead.
@@ -34,6 +37,7 @@ impl Cli {
     pub fn execute(self) -> ExitCode {
         let result = match self.command {
             Command::Run(run) => run.execute(),
+            Command::SimulateGateway(simulate) => simulate.execute(),
             Command::Crds { write: None } => crds::print(),
             Command::Crds { write: Some(folder) } => crds::write(&folder),
         };

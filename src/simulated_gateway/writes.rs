@@ -1,0 +1,614 @@
+//! Everything that writes the configuration, one after another: worked out on a copy, then (after the real gateway's
+//! time) put in its place, told of, and answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::connection::Client;
+use super::contract::Contract;
+use super::faults::Armed;
+use super::methods::{self, Call};
+use super::refusal::{Answer, Refusal};
+use super::roster::{self, Newborn};
+use super::schema::{self, Issue, Reload};
+use super::world::{State, World};
+use super::{agents, clock, config, cron, events, json5, merge, restart};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Write {
+    Create,
+    Update,
+    Delete,
+    Patch,
+    Set,
+    Apply,
+}
+
+/// A write that has been worked out.
+struct Plan {
+    document: Value,
+    answer: Value,
+    /// What it changes; empty where nothing.
+    changed: Vec<String>,
+    born: Option<String>,
+    deleted: Option<(roster::Agent, bool)>,
+    updated: Option<roster::Agent>,
+    /// Agents that were not there before.
+    new_agents: usize,
+    /// The answer is completed by what is so after the write.
+    shows_config: bool,
+}
+
+impl Plan {
+    fn of(document: Value, answer: Value) -> Self {
+        Self {
+            document,
+            answer,
+            changed: Vec::new(),
+            born: None,
+            deleted: None,
+            updated: None,
+            new_agents: 0,
+            shows_config: false,
+        }
+    }
+}
+
+pub(super) fn start(
+    world: Arc<World>,
+    client: Arc<Client>,
+    id: Value,
+    write: Write,
+    params: Map<String, Value>,
+    armed: Armed,
+) {
+    tokio::spawn(async move {
+        let _turn = world.writes.lock().await;
+        if world.lock().faults.wedged {
+            // Whoever holds the lock never lets go.
+            std::future::pending::<()>().await;
+        }
+        let call = Call {
+            world: &world,
+            client: &client,
+            params: &params,
+        };
+        let plan = {
+            let mut state = world.lock();
+            plan(&mut state, &call, write)
+        };
+        let plan = match plan {
+            Ok(plan) => plan,
+            Err(refusal) => return methods::reply(&world, &client, &id, Err(refusal), &armed),
+        };
+        // Agents of a patch answer files.* before the patch itself is answered.
+        let (until_there, until_answered) = times(&world, write, &plan);
+        world.pause(until_there).await;
+        let wrote = write_it(&call, plan);
+        world.pause(until_answered).await;
+        finish(&call, &id, wrote, &armed);
+    });
+}
+
+/// How long the real gateway takes, until the change is there and from then to its answer.
+fn times(world: &World, write: Write, plan: &Plan) -> (Duration, Duration) {
+    let agents = world.lock().roster.ids().len() as f64;
+    let new = plan.new_agents as f64;
+    if plan.changed.is_empty() && write != Write::Update {
+        return (Duration::from_millis(30), Duration::ZERO);
+    }
+    let ms = match (world.contract, write) {
+        (Contract::V2026_9_6, Write::Create) => 200.0 + 1.2 * agents,
+        (Contract::V2026_9_6, Write::Update) => 200.0 + 1.2 * agents,
+        (Contract::V2026_9_6, Write::Delete) => 600.0 + 7.0 * agents,
+        (Contract::V2026_9_6, Write::Set) => 15.0,
+        (Contract::V2026_9_6, Write::Patch | Write::Apply) => {
+            250.0 + 6.0 * agents + 0.022 * agents * agents + 80.0 * new
+        }
+        (Contract::V2026_7_35, Write::Create | Write::Update | Write::Delete) => 2_000.0,
+        (Contract::V2026_7_35, Write::Patch | Write::Set | Write::Apply) => 100.0 + 2.0 * new + 40.0 * agents,
+        (Contract::V2026_2_9, _) => 110.0,
+    };
+    let part = |share: f64| Duration::from_secs_f64(ms * share / 1000.0);
+    match write {
+        Write::Patch | Write::Apply => (part(0.45), part(0.55)),
+        Write::Create | Write::Update | Write::Delete | Write::Set => (part(1.0), Duration::ZERO),
+    }
+}
+
+fn plan(state: &mut State, call: &Call<'_>, write: Write) -> Result<Plan, Refusal> {
+    let old = state.config.document();
+    let mut document = old.clone();
+    let mut plan = match write {
+        Write::Create => {
+            let (id, answer) = agents::created(state, call, &mut document)?;
+            Plan {
+                born: Some(id),
+                new_agents: 1,
+                ..Plan::of(document, answer)
+            }
+        }
+        Write::Update => {
+            let agent = agents::updated(state, call, &mut document)?;
+            Plan {
+                updated: Some(agent.clone()),
+                ..Plan::of(document, json!({ "ok": true, "agentId": agent.id }))
+            }
+        }
+        Write::Delete => {
+            let (agent, bindings) = agents::deleted(state, call, &mut document)?;
+            let with_files = call.flag("deleteFiles").unwrap_or(true);
+            let answer = json!({ "ok": true, "agentId": agent.id, "removedBindings": bindings });
+            Plan {
+                deleted: Some((agent, with_files)),
+                ..Plan::of(document, answer)
+            }
+        }
+        Write::Patch => patched(state, call, document)?,
+        Write::Set | Write::Apply => replaced(state, call, write, document)?,
+    };
+    plan.changed = merge::changed(state.config.document(), &plan.document, false);
+    if write == Write::Patch || write == Write::Apply {
+        let before = roster::entries(state.config.document(), call.contract());
+        let after = roster::entries(&plan.document, call.contract());
+        plan.new_agents = after.keys().filter(|id| !before.contains_key(*id)).count();
+    }
+    Ok(plan)
+}
+
+fn object_of(raw: &str, method: &str) -> Result<Value, Refusal> {
+    let value = json5::parse(raw).map_err(Refusal::invalid)?;
+    if value.is_object() {
+        Ok(value)
+    } else {
+        Err(Refusal::invalid(format!("{method} raw must be an object")))
+    }
+}
+
+fn stale() -> Refusal {
+    Refusal::invalid("config changed since last load; re-run config.get and retry")
+}
+
+fn base_hash_is_ours(state: &State, call: &Call<'_>) -> Result<(), Refusal> {
+    match call.params.get("baseHash").and_then(Value::as_str) {
+        None => Err(Refusal::invalid(
+            "config base hash required; re-run config.get and retry",
+        )),
+        Some(hash) if hash != state.config.hash(call.contract()) => Err(stale()),
+        Some(_) => Ok(()),
+    }
+}
+
+fn patched(state: &State, call: &Call<'_>, mut document: Value) -> Result<Plan, Refusal> {
+    let contract = call.contract();
+    // 2026.9.6 asks for the hash only where something changes.
+    if contract != Contract::V2026_9_6 {
+        base_hash_is_ours(state, call)?;
+    }
+    let mut patch = object_of(&call.text("raw"), "config.patch")?;
+    let old = state.config.document();
+    config::restore(&mut patch, old);
+    let replaced: Vec<String> = call
+        .params
+        .get("replacePaths")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect();
+    let mut lost = Vec::new();
+    merge::merge(&mut document, &patch, contract, &replaced, &mut lost);
+    if contract == Contract::V2026_9_6 {
+        match call.params.get("baseHash").and_then(Value::as_str) {
+            Some(hash) if hash != state.config.hash(contract) => return Err(stale()),
+            None if document != *old => {
+                let paths = merge::changed(old, &document, true).join(", ");
+                return Err(Refusal::invalid(format!(
+                    "config base hash required for {paths}; re-run config.get and retry with baseHash"
+                )));
+            }
+            Some(_) | None => {}
+        }
+    }
+    if !lost.is_empty() {
+        return Err(Refusal::invalid(format!(
+            "config.patch would remove entries from array path(s): {}. Pass replacePaths with the exact path(s) when this is \
+             intentional, or use config.apply for full-config replacement.",
+            lost.join(", ")
+        )));
+    }
+    valid(&document, contract)?;
+    keeps_the_roster(old, &document, contract, Write::Patch)?;
+    let mut plan = Plan::of(
+        document,
+        json!({ "ok": true, "path": call.world.places.config_path() }),
+    );
+    plan.shows_config = true;
+    Ok(plan)
+}
+
+fn replaced(state: &State, call: &Call<'_>, write: Write, old: Value) -> Result<Plan, Refusal> {
+    base_hash_is_ours(state, call)?;
+    let method = if write == Write::Set {
+        "config.set"
+    } else {
+        "config.apply"
+    };
+    let mut document = object_of(&call.text("raw"), method)?;
+    config::restore(&mut document, &old);
+    let contract = call.contract();
+    valid(&document, contract)?;
+    keeps_the_roster(&old, &document, contract, write)?;
+    let mut plan = Plan::of(
+        document,
+        json!({ "ok": true, "path": call.world.places.config_path() }),
+    );
+    plan.shows_config = true;
+    Ok(plan)
+}
+
+fn valid(document: &Value, contract: Contract) -> Result<(), Refusal> {
+    let mut issues = schema::issues(document, contract);
+    if issues.is_empty() && contract.has_entries() {
+        let owned = document.pointer("/agents/ownership").is_some();
+        if roster::entries(document, contract).len() > 1 && !owned {
+            issues.push(Issue::new(
+                "agents.ownership",
+                "multi-agent rosters require agents.ownership=\"explicit\" or one legacy default=true marker; add \
+                 agents.ownership=\"explicit\" or run openclaw doctor",
+            ));
+        }
+    }
+    if issues.is_empty() {
+        return Ok(());
+    }
+    let message = match contract {
+        Contract::V2026_2_9 => "invalid config".to_owned(),
+        Contract::V2026_7_35 | Contract::V2026_9_6 => {
+            let told: Vec<String> = issues
+                .iter()
+                .map(|issue| format!("{}: {}", place(&issue.path), issue.message))
+                .collect();
+            format!("invalid config: {}", told.join("; "))
+        }
+    };
+    let shown: Vec<Value> = issues.iter().map(Issue::shown).collect();
+    Err(Refusal::invalid(message).details(json!({ "issues": shown })))
+}
+
+/// In a message, what has no plain name is quoted.
+fn place(path: &str) -> String {
+    if path.is_empty() {
+        return "<root>".to_owned();
+    }
+    let mut shown = String::new();
+    for part in path.split('.') {
+        if part
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        {
+            if !shown.is_empty() {
+                shown.push('.');
+            }
+            shown.push_str(part);
+        } else {
+            shown.push_str(&format!("[\"{part}\"]"));
+        }
+    }
+    shown
+}
+
+/// Since 2026.8 agents are deleted by `agents.delete` alone.
+fn keeps_the_roster(old: &Value, new: &Value, contract: Contract, write: Write) -> Result<(), Refusal> {
+    if !contract.has_entries() {
+        return Ok(());
+    }
+    let after = roster::entries(new, contract);
+    let dropped: Vec<String> = roster::entries(old, contract)
+        .into_keys()
+        .filter(|id| !after.contains_key(id))
+        .collect();
+    if dropped.is_empty() {
+        return Ok(());
+    }
+    let dropped = dropped.join(", ");
+    Err(if write == Write::Set {
+        Refusal::invalid(format!(
+            "config.set would remove existing agent entries: {dropped}. Use the agents.delete RPC or `openclaw agents delete \
+             <id>` for intentional deletion."
+        ))
+    } else {
+        Refusal::unavailable(format!(
+            "Error: Config write would drop agent roster entries without an explicit deletion: {dropped}."
+        ))
+    })
+}
+
+/// What came of a write.
+struct Wrote {
+    answer: Value,
+    changed: Vec<String>,
+    born: bool,
+    token_changed: bool,
+}
+
+fn write_it(call: &Call<'_>, plan: Plan) -> Wrote {
+    let Plan {
+        document,
+        mut answer,
+        changed,
+        born,
+        deleted,
+        updated,
+        new_agents: _,
+        shows_config,
+    } = plan;
+    let (world, contract) = (call.world, call.contract());
+    let mut state = world.lock();
+    let old_token = state.config.shared_token().to_owned();
+    if !changed.is_empty() {
+        put_in_place(world, &mut state, document, born.as_deref());
+    }
+    if let Some(agent) = born
+        .as_ref()
+        .and_then(|_| answer.get("workspace")?.as_str().map(str::to_owned))
+    {
+        state.prepare_workspace(&agent, contract, call.now_ms());
+        if contract != Contract::V2026_9_6 {
+            let name = call.text("name");
+            let seeded = state
+                .files
+                .read(&agent, "IDENTITY.md")
+                .map(|file| file.text.to_string());
+            let given = |key: &str| {
+                let text = call.text(key);
+                (!text.is_empty()).then_some(text)
+            };
+            let text = super::identity_file::merged(
+                &seeded.unwrap_or_default(),
+                &[
+                    ("Name", Some(&name)),
+                    ("Emoji", given("emoji").as_deref()),
+                    ("Avatar", given("avatar").as_deref()),
+                ],
+            );
+            state
+                .files
+                .write(&agent, "IDENTITY.md", &text, call.now_ms())
+                .ok();
+        }
+    }
+    if let Some(agent) = updated {
+        agents::write_identity(&mut state, call, &agent);
+    }
+    if let Some((agent, with_files)) = deleted {
+        let removed = bury(world, &mut state, &agent, with_files);
+        if contract == Contract::V2026_9_6 {
+            merge::lay_over(&mut answer, &json!({ "removed": removed, "failed": [] }));
+        }
+    }
+    if shows_config {
+        complete(call, &state, &mut answer, &changed);
+    }
+    // What agents.create made is told of when it can be seen.
+    if born.is_none() && !changed.is_empty() {
+        cron::follow(world, &mut state);
+        events::config_changed(world, &mut state);
+    }
+    Wrote {
+        answer,
+        token_changed: state.config.shared_token() != old_token,
+        changed,
+        born: born.is_some(),
+    }
+}
+
+/// The document, with what the gateway itself writes into it, and the roster after it.
+fn put_in_place(world: &World, state: &mut State, mut document: Value, born: Option<&str>) {
+    let (contract, now_ms) = (world.contract, world.clock.now_ms());
+    match contract {
+        Contract::V2026_9_6 => {
+            let several = roster::entries(&document, contract).len() > 1;
+            let pinned = document.pointer("/agents/entries/main/workspace").is_some();
+            if several && !pinned {
+                let workspace = world.places.default_workspace(contract, "main", true);
+                let mut pins = json!({
+                    "agents": { "entries": { "main": { "workspace": workspace } },
+                        "defaults": { "heartbeat": { "agentId": "main" }, "systemAgent": { "agentId": "main" } } },
+                    "talk": { "agentId": "main" },
+                });
+                merge::lay_over(&mut pins, &document);
+                document = pins;
+            }
+            merge::lay_over(
+                &mut document,
+                &json!({ "meta": { "lastTouchedVersion": contract.version(),
+                    "migrations": { "modelPolicyAllowlist": true, "utilityModelSeparation": true } } }),
+            );
+        }
+        Contract::V2026_7_35 | Contract::V2026_2_9 => merge::lay_over(
+            &mut document,
+            &json!({ "meta": { "lastTouchedVersion": contract.version(), "lastTouchedAt": clock::iso(now_ms) } }),
+        ),
+    }
+    state.config.replace(document);
+    let delay = contract
+        .visibility_delay()
+        .mul_f64(world.settings.delays.max(0.0));
+    let newborn: Vec<Newborn> = born
+        .map(|id| Newborn {
+            id: id.to_owned(),
+            visible_from: Instant::now() + delay,
+            at_ms: now_ms,
+        })
+        .into_iter()
+        .collect();
+    let State { roster, config, .. } = &mut *state;
+    roster.follow(config.document(), contract, &world.places, &newborn);
+}
+
+/// What is left of a deleted agent goes to the trash; a workspace that another agent uses stays.
+fn bury(world: &World, state: &mut State, agent: &roster::Agent, with_files: bool) -> Vec<Value> {
+    state.sessions.forget_agent(&agent.id);
+    if !with_files {
+        return Vec::new();
+    }
+    let dir = world.places.agent_dir(&agent.id);
+    let sessions = format!("{}/agents/{}/sessions", world.places.state(), agent.id);
+    let mut removed: Vec<Value> = [
+        "/openclaw-agent.sqlite",
+        "/openclaw-agent.sqlite-journal",
+        "/openclaw-agent.sqlite-shm",
+        "/openclaw-agent.sqlite-wal",
+        "",
+    ]
+    .iter()
+    .map(|end| json!({ "path": format!("{dir}{end}"), "method": "missing" }))
+    .collect();
+    removed.push(json!({ "path": sessions, "method": "trash" }));
+    if !state.roster.shares_workspace(agent) {
+        let method = if state.files.trash(&agent.workspace) {
+            "trash"
+        } else {
+            "missing"
+        };
+        removed.push(json!({ "path": agent.workspace, "method": method }));
+    }
+    removed
+}
+
+/// The rest of the answer of `config.patch`, `set` and `apply`.
+fn complete(call: &Call<'_>, state: &State, answer: &mut Value, changed: &[String]) {
+    let contract = call.contract();
+    let mut more = json!({ "config": state.config.redacted() });
+    // config.set and apply have no sentinel of a patch; what they have in common is enough to be relied on.
+    let is_patch =
+        call.params.contains_key("replacePaths") || answer.get("noop").is_some() || changed.is_empty();
+    let _ = is_patch;
+    let no_op = changed.is_empty() && contract != Contract::V2026_2_9;
+    if no_op {
+        merge::lay_over(&mut more, &json!({ "noop": true }));
+        if contract == Contract::V2026_9_6 {
+            merge::lay_over(&mut more, &json!({ "changedPaths": [] }));
+        }
+        return merge::lay_over(answer, &more);
+    }
+    let restarts = changed
+        .iter()
+        .any(|path| Reload::of(path, contract) == Reload::Restart);
+    let note = call.params.get("note").cloned().unwrap_or_default();
+    let path = call.world.places.config_path();
+    let sentinel = match contract {
+        Contract::V2026_2_9 => json!({
+            "path": format!("{}/restart-sentinel.json", call.world.places.state()),
+            "payload": { "kind": "config-apply", "status": "ok", "ts": call.now_ms(), "message": note,
+                "doctorHint": "Run: openclaw doctor --non-interactive",
+                "stats": { "mode": "config.patch", "root": path } },
+        }),
+        Contract::V2026_7_35 | Contract::V2026_9_6 => json!({
+            "persisted": true,
+            "payload": { "kind": "config-patch", "status": "ok", "ts": call.now_ms(), "message": note,
+                "doctorHint": "Recommended follow-up: run openclaw doctor --non-interactive in a terminal or \
+                    approvals-capable OpenClaw surface.",
+                "stats": { "mode": "config.patch", "root": path, "requiresRestart": restarts } },
+        }),
+    };
+    merge::lay_over(&mut more, &json!({ "sentinel": sentinel }));
+    match contract {
+        Contract::V2026_9_6 => merge::lay_over(
+            &mut more,
+            &json!({ "hash": state.config.hash(contract), "changedPaths": changed }),
+        ),
+        Contract::V2026_7_35 => {}
+        Contract::V2026_2_9 => merge::lay_over(
+            &mut more,
+            &json!({ "restart": { "ok": true, "pid": 1, "signal": "SIGUSR1", "delayMs": 2000, "reason": "config.patch",
+                "mode": "emit" } }),
+        ),
+    }
+    merge::lay_over(answer, &more);
+}
+
+/// Answers, and does what follows from the write: nothing, a restart, or the end of connections with the old token.
+fn finish(call: &Call<'_>, id: &Value, wrote: Wrote, armed: &Armed) {
+    let Wrote {
+        answer,
+        changed,
+        born,
+        token_changed,
+    } = wrote;
+    let (world, contract) = (call.world, call.contract());
+    let restarts = changed
+        .iter()
+        .any(|path| Reload::of(path, contract) == Reload::Restart);
+    // 2026.2.9 restarts even after a patch that changes nothing.
+    let restarts = restarts || (contract.restarts_on_every_write());
+    let close = if token_changed && contract.clears_scopes() {
+        Some("gateway auth changed")
+    } else if contract == Contract::V2026_9_6
+        && changed
+            .iter()
+            .any(|path| path.starts_with("gateway.trustedProxies"))
+    {
+        Some("gateway policy changed")
+    } else {
+        None
+    };
+    let answer: Answer = Ok(answer);
+    if contract.closes_before_answering() && (restarts || close.is_some()) {
+        match close {
+            Some(reason) => close_shared(world, reason),
+            None => restart::schedule(world),
+        }
+        return;
+    }
+    methods::reply(world, call.client, id, answer, armed);
+    if let Some(reason) = close {
+        close_shared(world, reason);
+    }
+    if restarts {
+        restart::schedule(world);
+    }
+    if born {
+        let world = Arc::clone(world);
+        tokio::spawn(async move {
+            world.pause(world.contract.visibility_delay()).await;
+            let mut state = world.lock();
+            cron::follow(&world, &mut state);
+            events::config_changed(&world, &mut state);
+        });
+    }
+}
+
+/// Whoever came with the shared token has to come again.
+pub(super) fn close_shared(world: &World, reason: &str) {
+    let state = world.lock();
+    for client in state.clients.values().filter(|client| client.shared_token) {
+        client.close(4001, reason);
+    }
+}
+
+/// For faults: an entry is gone, as if somebody had edited the file.
+pub(super) fn lose_entry(world: &World, id: &str) {
+    let mut state = world.lock();
+    let contract = world.contract;
+    let mut document = state.config.document().clone();
+    if let Some(entries) = document
+        .pointer_mut("/agents/entries")
+        .and_then(Value::as_object_mut)
+    {
+        entries.remove(id);
+    }
+    if let Some(list) = document.pointer_mut("/agents/list").and_then(Value::as_array_mut) {
+        list.retain(|entry| entry.get("id").and_then(Value::as_str) != Some(id));
+    }
+    state.config.replace(document);
+    let State { roster, config, .. } = &mut *state;
+    roster.follow(config.document(), contract, &world.places, &[]);
+    cron::follow(world, &mut state);
+    events::config_changed(world, &mut state);
+}
