@@ -264,7 +264,8 @@ const ACROSS_A_NETWORK: &[Case] = cases! {
 /// How long a case may take before it counts as hung. Twice the slowest, which waits for three restarts.
 const LONGEST: Duration = Duration::from_secs(120);
 
-fn run(mut subject: Subject, what: &str, cases: &[Case]) {
+/// Gives the cases that differ, in words.
+fn run(mut subject: Subject, what: &str, cases: &[Case]) -> Vec<String> {
     let record = std::env::var_os("CONFORMANCE_RECORD").is_some() && subject.is_real();
     let only = std::env::var("CONFORMANCE_ONLY").unwrap_or_default();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -317,12 +318,18 @@ fn run(mut subject: Subject, what: &str, cases: &[Case]) {
         start.elapsed().as_secs()
     ));
     evidence::record("conformance", &format!("{what}: cases"), passed, "");
+    failures
+        .into_iter()
+        .map(|failure| format!("{what}, {failure}"))
+        .collect()
+}
+
+fn all_as_expected(differing: &[String]) {
     assert!(
-        failures.is_empty(),
-        "{what}: {} of {} cases differ\n\n{}",
-        failures.len(),
-        failures.len() as u64 + passed,
-        failures.join("\n\n")
+        differing.is_empty(),
+        "{} cases differ from what the real gateways said\n\n{}",
+        differing.len(),
+        differing.join("\n")
     );
 }
 
@@ -349,10 +356,13 @@ fn difference(wanted: &str, seen: &str) -> String {
 }
 
 fn real(contract: Contract) {
+    let mut differing = Vec::new();
     for (what, cases) in [("one gateway", ONE_GATEWAY), ("its roster", ITS_ROSTER)] {
         let subject = real!(Subject::real(contract, None));
-        run(subject, &format!("real {}, {what}", contract.version()), cases);
+        let what = format!("real {}, {what}", contract.version());
+        differing.extend(run(subject, &what, cases));
     }
+    all_as_expected(&differing);
 }
 
 #[test]
@@ -370,13 +380,61 @@ fn real_2026_2_9() {
     real(V2026_2_9);
 }
 
+fn simulated(contract: Contract) {
+    let mut differing = Vec::new();
+    for (what, cases) in [("one gateway", ONE_GATEWAY), ("its roster", ITS_ROSTER)] {
+        let subject = Subject::simulated(contract, None);
+        let what = format!("simulated {}, {what}", contract.version());
+        differing.extend(run(subject, &what, cases));
+    }
+    all_as_expected(&differing);
+}
+
+#[test]
+fn simulated_2026_9_6() {
+    simulated(V2026_9_6);
+}
+
+#[test]
+fn simulated_2026_7_35() {
+    simulated(V2026_7_35);
+}
+
+#[test]
+fn simulated_2026_2_9() {
+    simulated(V2026_2_9);
+}
+
+fn simulated_across_a_network(contract: Contract, test: &'static str) {
+    door::stand_there_if_asked();
+    let Some(network) = real!(across_network(test, || Ok(()))) else { return };
+    let subject = Subject::simulated(contract, Some((network.far(), test)));
+    let what = format!("simulated {}, across a network", contract.version());
+    all_as_expected(&run(subject, &what, ACROSS_A_NETWORK));
+}
+
+#[test]
+fn simulated_2026_9_6_across_a_network() {
+    simulated_across_a_network(V2026_9_6, test_name!());
+}
+
+#[test]
+fn simulated_2026_7_35_across_a_network() {
+    simulated_across_a_network(V2026_7_35, test_name!());
+}
+
+#[test]
+fn simulated_2026_2_9_across_a_network() {
+    simulated_across_a_network(V2026_2_9, test_name!());
+}
+
 fn real_across_a_network(contract: Contract, test: &'static str) {
     door::stand_there_if_asked();
     let prepare = || install_gateway(contract.version()).map(drop);
     let Some(network) = real!(across_network(test, prepare)) else { return };
     let subject = real!(Subject::real(contract, Some((network.far(), test))));
     let what = format!("real {}, across a network", contract.version());
-    run(subject, &what, ACROSS_A_NETWORK);
+    all_as_expected(&run(subject, &what, ACROSS_A_NETWORK));
 }
 
 #[test]
