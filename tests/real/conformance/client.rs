@@ -1,13 +1,15 @@
 //! A client that shows what a gateway really says: frames, events and close codes, unread and unmended.
 //!
 //! It is not the product's client on purpose: that one repairs, retries and forgets, and would hide a difference.
-//! One task, no background reading: frames are read while somebody waits for one, in the order they came.
+//! It reads also while nobody waits, and lets go of the connection as soon as it has ended: a gateway of 2026.2.9
+//! that is to restart waits for each client's end of the TCP connection, and after five seconds it exits instead.
 
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -15,15 +17,20 @@ use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 
+/// Dropping it says goodbye.
 pub struct Client {
-    /// None once it has ended: 2026.2.9 waits for our end of the TCP connection, and after five seconds of waiting
-    /// it does not restart but exits.
-    socket: Option<WebSocketStream<TcpStream>>,
+    leaving: UnboundedSender<Message>,
+    heard: UnboundedReceiver<Heard>,
     /// Events that nobody has taken yet, oldest first.
     pub events: Vec<Value>,
     answers: Vec<(String, Value)>,
     end: Option<(u16, String)>,
     last_id: u64,
+}
+
+enum Heard {
+    Frame(Value),
+    End(u16, String),
 }
 
 /// What came of one request.
@@ -70,8 +77,12 @@ impl Client {
                 tungstenite::Error::Http(response) => format!("HTTP {}", response.status().as_u16()),
                 other => other.to_string(),
             })?;
+        let (leaving, outbox) = mpsc::unbounded_channel();
+        let (inbox, heard) = mpsc::unbounded_channel();
+        tokio::spawn(carry(socket, outbox, inbox));
         Ok(Self {
-            socket: Some(socket),
+            leaving,
+            heard,
             events: Vec::new(),
             answers: Vec::new(),
             end: None,
@@ -119,18 +130,16 @@ impl Client {
 
     /// One text message as it is. What became of it is seen by what comes back.
     pub async fn say(&mut self, text: &str) {
-        self.put(Message::text(text)).await;
+        self.put(Message::text(text));
     }
 
     pub async fn say_bytes(&mut self, bytes: Vec<u8>) {
-        self.put(Message::binary(bytes)).await;
+        self.put(Message::binary(bytes));
     }
 
-    async fn put(&mut self, message: Message) {
+    fn put(&self, message: Message) {
         // A gateway that has closed does not take it; its close frame is still there to be read.
-        if let Some(socket) = &mut self.socket {
-            let _closed_meanwhile = timeout(PATIENCE, socket.send(message)).await;
-        }
+        let _closed_meanwhile = self.leaving.send(message);
     }
 
     pub async fn answer(&mut self, id: &str) -> Answer {
@@ -177,43 +186,57 @@ impl Client {
         self.end.clone()
     }
 
-    /// Reads one message and puts it where it belongs; false when none came until then.
+    /// Takes one message and puts it where it belongs; false when none came until then.
     async fn hear(&mut self, until: Instant) -> bool {
-        let Some(socket) = &mut self.socket else { return false };
-        match timeout_at(until, socket.next()).await {
-            Err(_) => false,
-            Ok(Some(Ok(Message::Text(text)))) => {
-                let frame: Value = serde_json::from_str(&text).expect("a gateway speaks JSON");
-                if frame["type"] == "event" {
-                    self.events.push(frame);
-                } else {
-                    let id = frame["id"].as_str().map_or(frame["id"].to_string(), str::to_owned);
-                    self.answers.push((id, frame));
-                }
-                true
+        match timeout_at(until, self.heard.recv()).await {
+            Err(_) => return false,
+            Ok(Some(Heard::Frame(frame))) if frame["type"] == "event" => self.events.push(frame),
+            Ok(Some(Heard::Frame(frame))) => {
+                let id = frame["id"].as_str().map_or(frame["id"].to_string(), str::to_owned);
+                self.answers.push((id, frame));
             }
-            Ok(Some(Ok(Message::Close(close)))) => {
-                let close = close.map(|close| (u16::from(close.code), close.reason.to_string()));
-                self.end = Some(close.unwrap_or((1005, String::new())));
-                // Reading once more sends our half of the close.
-                let _answered = timeout(Duration::from_secs(2), socket.next()).await;
-                self.socket = None;
-                true
-            }
-            Ok(Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => true,
-            Ok(Some(Err(_)) | None) => {
+            Ok(Some(Heard::End(code, reason))) => self.end = Some((code, reason)),
+            Ok(None) => {
                 self.end.get_or_insert((1006, String::new()));
-                self.socket = None;
-                true
             }
         }
+        true
     }
+}
 
-    pub async fn bye(self) {
-        if let Some(mut socket) = self.socket {
-            let _closed_already = timeout(Duration::from_secs(2), socket.close(None)).await;
+/// Owns the socket until it ends. Writing has a task of its own: a gateway that stops reading may still speak.
+async fn carry(
+    socket: WebSocketStream<TcpStream>,
+    mut outbox: UnboundedReceiver<Message>,
+    inbox: UnboundedSender<Heard>,
+) {
+    let (mut sink, mut stream) = socket.split();
+    let writer = tokio::spawn(async move {
+        while let Some(message) = outbox.recv().await {
+            if sink.send(message).await.is_err() {
+                return;
+            }
         }
-    }
+        let _closed_already = sink.close().await;
+    });
+    let end = loop {
+        match stream.next().await {
+            Some(Ok(Message::Text(text))) => {
+                let frame = serde_json::from_str(&text).expect("a gateway speaks JSON");
+                let _nobody_listens = inbox.send(Heard::Frame(frame));
+            }
+            Some(Ok(Message::Close(close))) => {
+                let close = close.map(|close| (u16::from(close.code), close.reason.to_string()));
+                // Reading once more sends our half of the close.
+                let _answered = timeout(Duration::from_secs(2), stream.next()).await;
+                break close.unwrap_or((1005, String::new()));
+            }
+            Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            Some(Err(_)) | None => break (1006, String::new()),
+        }
+    };
+    writer.abort();
+    let _nobody_listens = inbox.send(Heard::End(end.0, end.1));
 }
 
 impl Answer {

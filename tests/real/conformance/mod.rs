@@ -159,7 +159,7 @@ const ONE_GATEWAY: &[Case] = cases! {
     ALL agents::updates_that_are_refused;
     ALL agents::deletes_that_are_refused;
     ALL agents::an_id_comes_back_with_its_files;
-    NEWER agents::five_at_once;
+    NEWER agents::three_at_once;
     ALL agents::its_identity;
     ALL files::names_that_can_be_written;
     ALL files::names_that_can_be_read;
@@ -201,7 +201,7 @@ const ONE_GATEWAY: &[Case] = cases! {
     NEWER cron::a_declared_job_is_added_once;
     NEWER cron::jobs_that_the_gateway_keeps;
     ALL events::what_time_brings;
-    ALL events::a_patch_is_told;
+    NEWER events::a_patch_is_told;
     ALL events::a_file_is_not_told;
     NEWER events::agents_are_told;
     NEWER events::a_heartbeat_is_told_as_a_job;
@@ -261,8 +261,8 @@ const ACROSS_A_NETWORK: &[Case] = cases! {
 };
 
 /// While one is written: CONFORMANCE_ONLY=a part of its name or group, CONFORMANCE_TIMES=1 says how long each took.
-/// How long a case may take before it counts as hung. Twice the slowest, which waits for three restarts.
-const LONGEST: Duration = Duration::from_secs(120);
+/// How long a case may take before it counts as hung. Generous: it only decides how long a hanging suite takes.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Gives the cases that differ, in words.
 fn run(mut subject: Subject, what: &str, cases: &[Case]) -> Vec<String> {

@@ -62,7 +62,6 @@ pub async fn ids(s: &Subject, client: &mut Client) -> String {
 pub async fn patch(s: &Subject, patch: &Value, more: &Value) -> Answer {
     let mut client = s.client().await;
     let answer = s.patch_with(&mut client, patch, more).await;
-    client.bye().await;
     answer
 }
 
