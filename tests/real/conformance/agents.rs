@@ -36,10 +36,26 @@ pub async fn the_list_of_a_new_gateway(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
     let list = client.call("agents.list", &json!({})).await;
-    let fields = ["/defaultId", "/mainKey", "/scope", "/ownership", "/selectionRequired", "/agents/0/id", "/agents/1"];
+    let fields = [
+        "/defaultId",
+        "/mainKey",
+        "/scope",
+        "/ownership",
+        "/selectionRequired",
+        "/agents/0/id",
+        "/agents/1",
+    ];
     seen.answer("agents.list", &list, &fields);
     let main = listed(&mut client, "main").await;
-    for field in ["name", "workspace", "model", "identity", "agentRuntime", "workspaceGit", "thinkingLevels"] {
+    for field in [
+        "name",
+        "workspace",
+        "model",
+        "identity",
+        "agentRuntime",
+        "workspaceGit",
+        "thinkingLevels",
+    ] {
         seen.line(&format!("main has {field}"), main.get(field).is_some());
     }
     seen
@@ -54,7 +70,11 @@ pub async fn an_agent_lives(s: &mut Subject) -> Seen {
     seen.answer("create", &created, &MADE);
     s.wait_for(&mut client, "lives").await;
     let entry = listed(&mut client, "lives").await;
-    seen.answer("listed", &Answer::Ok(entry.clone()), &["/id", "/name", "/workspace", "/identity", "/createdVia"]);
+    seen.answer(
+        "listed",
+        &Answer::Ok(entry.clone()),
+        &["/id", "/name", "/workspace", "/identity", "/createdVia"],
+    );
 
     let again = client.call("agents.create", &params).await;
     seen.answer("create again", &again, &MADE);
@@ -74,7 +94,9 @@ pub async fn an_agent_lives(s: &mut Subject) -> Seen {
     seen.line("listed", entry);
     let again = client.call("agents.delete", &json!({ "agentId": "lives" })).await;
     seen.answer("delete again", &again, &[]);
-    let files = client.call("agents.files.list", &json!({ "agentId": "lives" })).await;
+    let files = client
+        .call("agents.files.list", &json!({ "agentId": "lives" }))
+        .await;
     seen.answer("its files", &files, &[]);
     seen
 }
@@ -88,7 +110,10 @@ async fn wait_listed(client: &mut Client, id: &str, is_it: impl Fn(&Value) -> bo
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("agents.list never shows {id} as expected: {}", listed(client, id).await);
+    panic!(
+        "agents.list never shows {id} as expected: {}",
+        listed(client, id).await
+    );
 }
 
 /// 9.6 knows the agent that it has just made only a moment later.
@@ -116,13 +141,13 @@ pub async fn an_id_is_made_of_the_name(s: &mut Subject) -> Seen {
     // Deleting the longest name from a nearly empty config halves the file, which 2026.7.35 refuses: see the roster.
     s.bench(&mut client).await;
     let long = "b".repeat(100);
-    let names = [
-        "Ops Triage Lead!",
-        "-mc-c91361ef__6d85-",
-        long.as_str(),
-    ];
+    let names = ["Ops Triage Lead!", "-mc-c91361ef__6d85-", long.as_str()];
     // Each new agent restarts 2026.2.9: two names are enough there.
-    let names = if s.contract.restarts_after_writes() { &names[..1] } else { &names[..] };
+    let names = if s.contract.restarts_after_writes() {
+        &names[..1]
+    } else {
+        &names[..]
+    };
     for name in names {
         let params = json!({ "name": name, "workspace": s.workspace("ids") });
         let answer = s.write(&mut client, "agents.create", &params).await;
@@ -143,7 +168,10 @@ pub async fn names_that_cannot_be(s: &mut Subject) -> Seen {
     let tries = [
         ("empty", json!({ "name": "", "workspace": w })),
         ("blank", json!({ "name": "   ", "workspace": w })),
-        ("no letter that an id may have", json!({ "name": "日本語", "workspace": w })),
+        (
+            "no letter that an id may have",
+            json!({ "name": "日本語", "workspace": w }),
+        ),
         ("main", json!({ "name": "main", "workspace": w })),
         ("Main!", json!({ "name": "Main!", "workspace": w })),
         ("a number", json!({ "name": 7, "workspace": w })),
@@ -168,10 +196,19 @@ pub async fn openclaw_as_a_name(s: &mut Subject) -> Seen {
 pub async fn params_that_create_refuses(s: &mut Subject) -> Seen {
     let w = s.workspace("never");
     let tries = [
-        ("an id of our own", json!({ "name": "never", "workspace": w, "agentId": "own" })),
+        (
+            "an id of our own",
+            json!({ "name": "never", "workspace": w, "agentId": "own" }),
+        ),
         ("an empty workspace", json!({ "name": "never", "workspace": "" })),
-        ("a heartbeat", json!({ "name": "never", "workspace": w, "heartbeat": { "every": "5m" } })),
-        ("a workspace that is a number", json!({ "name": "never", "workspace": 7 })),
+        (
+            "a heartbeat",
+            json!({ "name": "never", "workspace": w, "heartbeat": { "every": "5m" } }),
+        ),
+        (
+            "a workspace that is a number",
+            json!({ "name": "never", "workspace": 7 }),
+        ),
     ];
     refused(s, &tries).await
 }
@@ -179,7 +216,9 @@ pub async fn params_that_create_refuses(s: &mut Subject) -> Seen {
 pub async fn a_workspace_may_be_left_out(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
-    let answer = s.write(&mut client, "agents.create", &json!({ "name": "homeless" })).await;
+    let answer = s
+        .write(&mut client, "agents.create", &json!({ "name": "homeless" }))
+        .await;
     seen.answer("create", &answer, &["/ok", "/agentId"]);
     if answer.is_ok() {
         s.wait_for(&mut client, "homeless").await;
@@ -213,9 +252,15 @@ pub async fn updates_that_are_refused(s: &mut Subject) -> Seen {
     let tries = [
         ("nobody", json!({ "agentId": "nobody", "name": "x" })),
         ("no id", json!({ "name": "x" })),
-        ("an unknown property", json!({ "agentId": "main", "colour": "red" })),
+        (
+            "an unknown property",
+            json!({ "agentId": "main", "colour": "red" }),
+        ),
         ("an empty name", json!({ "agentId": "main", "name": "" })),
-        ("a heartbeat", json!({ "agentId": "main", "heartbeat": { "every": "5m" } })),
+        (
+            "a heartbeat",
+            json!({ "agentId": "main", "heartbeat": { "every": "5m" } }),
+        ),
     ];
     for (what, params) in tries {
         let answer = client.call("agents.update", &params).await;
@@ -232,7 +277,10 @@ pub async fn deletes_that_are_refused(s: &mut Subject) -> Seen {
         ("main", json!({ "agentId": "main" })),
         ("no id", json!({})),
         ("an empty id", json!({ "agentId": "" })),
-        ("an unknown property", json!({ "agentId": "nobody", "force": true })),
+        (
+            "an unknown property",
+            json!({ "agentId": "nobody", "force": true }),
+        ),
     ];
     for (what, params) in tries {
         let answer = client.call("agents.delete", &params).await;
@@ -261,7 +309,10 @@ pub async fn an_id_comes_back_with_its_files(s: &mut Subject) -> Seen {
     let answer = s.create(&mut client, "phoenix").await;
     seen.answer("create", &answer, &["/ok"]);
     let answer = client.call("agents.files.get", &get).await.must();
-    seen.line("SOUL.md is as it was", answer.pointer("/file/content") == Some(&json!("kept")));
+    seen.line(
+        "SOUL.md is as it was",
+        answer.pointer("/file/content") == Some(&json!("kept")),
+    );
     s.delete(&mut client, "phoenix").await.must();
     seen
 }
@@ -293,9 +344,13 @@ pub async fn its_identity(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
     let bench = s.bench(&mut client).await;
-    let answer = client.call("agent.identity.get", &json!({ "agentId": bench })).await;
+    let answer = client
+        .call("agent.identity.get", &json!({ "agentId": bench }))
+        .await;
     seen.answer("agent.identity.get", &answer, &["/agentId", "/name"]);
-    let answer = client.call("agent.identity.get", &json!({ "agentId": "nobody" })).await;
+    let answer = client
+        .call("agent.identity.get", &json!({ "agentId": "nobody" }))
+        .await;
     seen.answer("of nobody", &answer, &["/agentId", "/name"]);
     seen
 }

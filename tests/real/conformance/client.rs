@@ -192,7 +192,9 @@ impl Client {
             Err(_) => return false,
             Ok(Some(Heard::Frame(frame))) if frame["type"] == "event" => self.events.push(frame),
             Ok(Some(Heard::Frame(frame))) => {
-                let id = frame["id"].as_str().map_or(frame["id"].to_string(), str::to_owned);
+                let id = frame["id"]
+                    .as_str()
+                    .map_or(frame["id"].to_string(), str::to_owned);
                 self.answers.push((id, frame));
             }
             Ok(Some(Heard::End(code, reason))) => self.end = Some((code, reason)),

@@ -19,7 +19,11 @@ pub async fn it_has_the_keys_we_read(s: &mut Subject) -> Seen {
     for key in ["issues", "warnings", "legacyIssues"] {
         seen.line(&format!("{key} is a list"), got[key].is_array());
     }
-    seen.answer("config.get", &Answer::Ok(got), &["/exists", "/valid", "/issues", "/legacyIssues"]);
+    seen.answer(
+        "config.get",
+        &Answer::Ok(got),
+        &["/exists", "/valid", "/issues", "/legacyIssues"],
+    );
     seen
 }
 
@@ -48,7 +52,11 @@ pub async fn secrets_are_redacted(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
     let got = client.call("config.get", &json!({})).await.must();
-    seen.answer("config.get", &Answer::Ok(got.clone()), &["/config/gateway/auth/token"]);
+    seen.answer(
+        "config.get",
+        &Answer::Ok(got.clone()),
+        &["/config/gateway/auth/token"],
+    );
     seen.line("the token is in it", got.to_string().contains(&s.token));
     seen
 }
@@ -83,8 +91,16 @@ pub async fn patches_that_are_none(s: &mut Subject) -> Seen {
         ("not JSON", json!("{not json"), none.clone()),
         ("a list", json!("[]"), none.clone()),
         ("an object instead of its text", json!({}), none.clone()),
-        ("no base hash", json!(r#"{"logging":{"level":"debug"}}"#), json!({ "baseHash": null })),
-        ("another base hash", json!(r#"{"logging":{"level":"debug"}}"#), json!({ "baseHash": "old" })),
+        (
+            "no base hash",
+            json!(r#"{"logging":{"level":"debug"}}"#),
+            json!({ "baseHash": null }),
+        ),
+        (
+            "another base hash",
+            json!(r#"{"logging":{"level":"debug"}}"#),
+            json!({ "baseHash": "old" }),
+        ),
         ("an unknown property", json!("{}"), json!({ "colour": "red" })),
     ];
     refused(s, &patches).await
@@ -93,11 +109,31 @@ pub async fn patches_that_are_none(s: &mut Subject) -> Seen {
 pub async fn patches_that_the_schema_refuses(s: &mut Subject) -> Seen {
     let none = json!({});
     let patches = [
-        ("an unknown key at the top", json!(r#"{"colour":"red"}"#), none.clone()),
-        ("an unknown key below", json!(r#"{"gateway":{"colour":"red"}}"#), none.clone()),
-        ("a value of another kind", json!(r#"{"gateway":{"port":"red"}}"#), none.clone()),
-        ("a word that is not allowed", json!(r#"{"logging":{"level":"red"}}"#), none.clone()),
-        ("two at once", json!(r#"{"logging":{"level":"red"},"gateway":{"colour":"red"}}"#), none),
+        (
+            "an unknown key at the top",
+            json!(r#"{"colour":"red"}"#),
+            none.clone(),
+        ),
+        (
+            "an unknown key below",
+            json!(r#"{"gateway":{"colour":"red"}}"#),
+            none.clone(),
+        ),
+        (
+            "a value of another kind",
+            json!(r#"{"gateway":{"port":"red"}}"#),
+            none.clone(),
+        ),
+        (
+            "a word that is not allowed",
+            json!(r#"{"logging":{"level":"red"}}"#),
+            none.clone(),
+        ),
+        (
+            "two at once",
+            json!(r#"{"logging":{"level":"red"},"gateway":{"colour":"red"}}"#),
+            none,
+        ),
     ];
     refused(s, &patches).await
 }
@@ -109,9 +145,12 @@ pub async fn a_patch_of_nothing(s: &mut Subject) -> Seen {
     let (_, before) = s.config(&mut client).await;
     let port = json!({ "gateway": { "port": s.port() } });
     let answer = s.patch(&mut client, &port).await;
-    seen.answer("the port that it has", &answer, &["/ok", "/noop", "/changedPaths", "/restart/ok"]);
+    seen.answer(
+        "the port that it has",
+        &answer,
+        &["/ok", "/noop", "/changedPaths", "/restart/ok"],
+    );
     let (_, after) = s.config(&mut client).await;
     seen.line("the same hash", before == after);
     seen
 }
-

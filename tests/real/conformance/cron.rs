@@ -18,7 +18,13 @@ fn job(every: u64) -> Value {
 pub async fn a_declared_job_is_added_once(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
-    let fields = ["/created", "/updated", "/job/declarationKey", "/job/schedule/everyMs", "/job/enabled"];
+    let fields = [
+        "/created",
+        "/updated",
+        "/job/declarationKey",
+        "/job/schedule/everyMs",
+        "/job/enabled",
+    ];
     let first = client.call("cron.add", &job(3_600_000)).await;
     seen.answer("add", &first, &fields);
     let Answer::Ok(added) = first else { return seen };
@@ -39,10 +45,16 @@ pub async fn jobs_that_the_gateway_keeps(s: &mut Subject) -> Seen {
     let mut client = s.client().await;
     let bench = s.bench(&mut client).await;
     // A job follows its agent a moment later.
-    let keys = [format!("heartbeat:{bench}"), "heartbeat:main".to_owned(), format!("skill-collection-review:{bench}")];
+    let keys = [
+        format!("heartbeat:{bench}"),
+        "heartbeat:main".to_owned(),
+        format!("skill-collection-review:{bench}"),
+    ];
     let mut jobs = Vec::new();
     for _ in 0..40 {
-        let list = client.call("cron.list", &json!({ "includeDisabled": true, "limit": 200 })).await;
+        let list = client
+            .call("cron.list", &json!({ "includeDisabled": true, "limit": 200 }))
+            .await;
         let Answer::Ok(list) = list else {
             seen.answer("cron.list", &list, &[]);
             return seen;
@@ -56,7 +68,11 @@ pub async fn jobs_that_the_gateway_keeps(s: &mut Subject) -> Seen {
     for key in keys {
         let kept = jobs.iter().find(|job| job["declarationKey"] == key);
         let kept = kept.cloned().unwrap_or(Value::Null);
-        seen.answer(&key, &Answer::Ok(kept), &["/agentId", "/enabled", "/schedule/kind", "/payload/kind"]);
+        seen.answer(
+            &key,
+            &Answer::Ok(kept),
+            &["/agentId", "/enabled", "/schedule/kind", "/payload/kind"],
+        );
     }
     seen
 }

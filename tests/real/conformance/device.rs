@@ -35,7 +35,12 @@ impl Device {
 
     pub fn signed(&self, version: u8, greeting: &Value, challenge: &Value) -> Value {
         let mut greeting = greeting.clone();
-        let text = |pointer: &str| greeting.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let text = |pointer: &str| {
+            greeting
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
         let scopes: Vec<&str> = greeting["scopes"]
             .as_array()
             .into_iter()
@@ -86,15 +91,20 @@ mod tests {
     #[test]
     fn the_golden_vectors() {
         let device = Device::of(&[7; 32]);
-        assert_eq!(device.id, "fe812c12f3ab4ce6ac5db69ac352f906cb1b11ef43fb33e252ef7ff552263889");
+        assert_eq!(
+            device.id,
+            "fe812c12f3ab4ce6ac5db69ac352f906cb1b11ef43fb33e252ef7ff552263889"
+        );
         let greeting = json!({
             "client": { "id": "gateway-client", "mode": "backend", "platform": "linux" },
             "role": "operator",
             "scopes": ["operator.read", "operator.write", "operator.admin"],
             "auth": { "token": "test-token" },
         });
-        let challenge = json!({ "nonce": "dea77535-0230-4744-b88c-1cf203db61cd", "ts": 1_795_166_530_382_u64 });
-        let signature = |version| device.signed(version, &greeting, &challenge)["device"]["signature"].clone();
+        let challenge =
+            json!({ "nonce": "dea77535-0230-4744-b88c-1cf203db61cd", "ts": 1_795_166_530_382_u64 });
+        let signature =
+            |version| device.signed(version, &greeting, &challenge)["device"]["signature"].clone();
         assert_eq!(
             signature(2),
             "O2jjittmDkpwkVlQ72pkEB-H03lUgJCfGl2-9UTUj5F01fNxmgHf1gCMBggmiVOFtUJuH9QUNAbIIIUCzde0DQ"

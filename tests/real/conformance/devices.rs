@@ -53,7 +53,10 @@ pub async fn a_signature_that_is_none(s: &mut Subject) -> Seen {
 }
 
 pub async fn another_nonce(s: &mut Subject) -> Seen {
-    signed(s, 2, |device| device["nonce"] = json!("00000000-0000-0000-0000-000000000000")).await
+    signed(s, 2, |device| {
+        device["nonce"] = json!("00000000-0000-0000-0000-000000000000")
+    })
+    .await
 }
 
 pub async fn no_nonce(s: &mut Subject) -> Seen {
@@ -108,7 +111,9 @@ pub async fn loopback_needs_no_approval(s: &mut Subject) -> Seen {
         seen.line("  is given a device token", token);
         let list = owner.call("device.pair.list", &json!({})).await.must();
         seen.line("  is on record", list["paired"].to_string().contains(&device.id));
-        owner.call("device.pair.remove", &json!({ "deviceId": device.id })).await;
+        owner
+            .call("device.pair.remove", &json!({ "deviceId": device.id }))
+            .await;
     }
     seen
 }

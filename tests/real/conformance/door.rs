@@ -46,8 +46,12 @@ pub fn stand_there_if_asked() {
     let (from, to) = route.split_once(' ').expect("two addresses");
     let listener = TcpListener::bind(from).expect("the door's own port");
     for stream in listener.incoming() {
-        let (Ok(ours), Ok(its)) = (stream, TcpStream::connect(to)) else { continue };
-        let (Ok(ours_too), Ok(its_too)) = (ours.try_clone(), its.try_clone()) else { continue };
+        let (Ok(ours), Ok(its)) = (stream, TcpStream::connect(to)) else {
+            continue;
+        };
+        let (Ok(ours_too), Ok(its_too)) = (ours.try_clone(), its.try_clone()) else {
+            continue;
+        };
         thread::spawn(move || carry(&ours, &its));
         thread::spawn(move || carry(&its_too, &ours_too));
     }

@@ -27,7 +27,10 @@ pub async fn what_time_brings(s: &mut Subject) -> Seen {
     let counted: Vec<u64> = heard.iter().filter_map(|event| event["seq"].as_u64()).collect();
     let wanted: Vec<u64> = (1..=heard.len() as u64).collect();
     seen.line("each event has the next seq from 1", counted == wanted);
-    seen.end("who says nothing", silent.closed(Duration::from_secs(30)).await.as_ref());
+    seen.end(
+        "who says nothing",
+        silent.closed(Duration::from_secs(30)).await.as_ref(),
+    );
     seen
 }
 
@@ -44,7 +47,10 @@ pub async fn a_patch_is_told(s: &mut Subject) -> Seen {
     seen.answer("config.patch", &answer, &["/ok", "/changedPaths"]);
     let told = reader.event("config.changed", Duration::from_secs(5)).await;
     let told = told.map(|event| event["payload"].clone()).unwrap_or(Value::Null);
-    seen.line("config.changed has path and ts", told["path"].is_string() && told["ts"].is_number());
+    seen.line(
+        "config.changed has path and ts",
+        told["path"].is_string() && told["ts"].is_number(),
+    );
     let (_, hash) = s.config(&mut writer).await;
     seen.line("and the hash of config.get", told["hash"] == json!(hash));
     let told = stranger.event("config.changed", Duration::from_secs(1)).await;
@@ -59,7 +65,11 @@ pub async fn a_file_is_not_told(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
     let bench = s.bench(&mut client).await;
-    while client.event_like(Duration::from_millis(300), |_| true).await.is_some() {}
+    while client
+        .event_like(Duration::from_millis(300), |_| true)
+        .await
+        .is_some()
+    {}
     let file = json!({ "agentId": bench, "name": "USER.md", "content": "told?" });
     client.call("agents.files.set", &file).await.must();
     let news = |event: &Value| {
@@ -67,7 +77,10 @@ pub async fn a_file_is_not_told(s: &mut Subject) -> Seen {
         event["event"].as_str().is_some_and(|name| !idle.contains(&name))
     };
     let told = client.event_like(Duration::from_secs(2), news).await;
-    seen.line("an event about it", told.map_or("none".to_owned(), |event| event["event"].to_string()));
+    seen.line(
+        "an event about it",
+        told.map_or("none".to_owned(), |event| event["event"].to_string()),
+    );
     seen
 }
 
@@ -81,7 +94,10 @@ pub async fn agents_are_told(s: &mut Subject) -> Seen {
     seen.line("config.changed after agents.create", event.is_some());
     s.wait_for(&mut client, "told").await;
     client.events.clear();
-    client.call("agents.delete", &json!({ "agentId": "told" })).await.must();
+    client
+        .call("agents.delete", &json!({ "agentId": "told" }))
+        .await
+        .must();
     let event = client.event("config.changed", SOON).await;
     seen.line("config.changed after agents.delete", event.is_some());
     seen

@@ -44,7 +44,17 @@ pub async fn names_that_can_be_written(s: &mut Subject) -> Seen {
     let bench = s.bench(&mut client).await;
     for name in NAMES {
         let answer = set(&mut client, bench, name, "written\n").await;
-        seen.answer(name, &answer, &["/ok", "/file/name", "/file/missing", "/file/size", "/file/content"]);
+        seen.answer(
+            name,
+            &answer,
+            &[
+                "/ok",
+                "/file/name",
+                "/file/missing",
+                "/file/size",
+                "/file/content",
+            ],
+        );
     }
     seen
 }
@@ -66,17 +76,35 @@ pub async fn names_that_are_listed(s: &mut Subject) -> Seen {
     let mut client = s.client().await;
     let bench = s.bench(&mut client).await;
     // The list hides what was consumed and shows what is there.
-    for name in ["AGENTS.md", "SOUL.md", "IDENTITY.md", "USER.md", "BOOTSTRAP.md", "MEMORY.md"] {
+    for name in [
+        "AGENTS.md",
+        "SOUL.md",
+        "IDENTITY.md",
+        "USER.md",
+        "BOOTSTRAP.md",
+        "MEMORY.md",
+    ] {
         set(&mut client, bench, name, "listed").await.must();
     }
-    let answer = client.call("agents.files.list", &json!({ "agentId": bench })).await;
+    let answer = client
+        .call("agents.files.list", &json!({ "agentId": bench }))
+        .await;
     seen.answer("list", &answer, &["/agentId", "/workspace"]);
     for file in answer.must()["files"].as_array().expect("files") {
         let has = |key: &str| file.get(key).is_some();
-        let extra = format!("hash {}, updatedAtMs {}, path {}", has("hash"), has("updatedAtMs"), has("path"));
+        let extra = format!(
+            "hash {}, updatedAtMs {}, path {}",
+            has("hash"),
+            has("updatedAtMs"),
+            has("path")
+        );
         seen.line(
             file["name"].as_str().expect("a name"),
-            format!("missing={} size={} {extra}", file["missing"], file.get("size").unwrap_or(&Value::Null)),
+            format!(
+                "missing={} size={} {extra}",
+                file["missing"],
+                file.get("size").unwrap_or(&Value::Null)
+            ),
         );
     }
     seen
@@ -86,7 +114,15 @@ pub async fn what_is_written_is_read_back(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
     let bench = s.bench(&mut client).await;
-    let fields = ["/agentId", "/workspace", "/file/name", "/file/path", "/file/size", "/file/content", "/file/missing"];
+    let fields = [
+        "/agentId",
+        "/workspace",
+        "/file/name",
+        "/file/path",
+        "/file/size",
+        "/file/content",
+        "/file/missing",
+    ];
     for content in ["# Über\r\nzwei 🦊\n", "", "no newline at the end"] {
         let answer = set(&mut client, bench, "USER.md", content).await;
         seen.answer("set", &answer, &fields);
@@ -104,7 +140,10 @@ pub async fn a_hash_is_the_sha256_of_the_bytes(s: &mut Subject) -> Seen {
     let mut client = s.client().await;
     let bench = s.bench(&mut client).await;
     let content = "# Über\n";
-    let own: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let own: String = Sha256::digest(content)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let of = |answer: Answer| match answer.must()["file"].get("hash") {
         None => "absent".to_owned(),
         Some(hash) if *hash == own => "sha256 of the content".to_owned(),
@@ -123,9 +162,17 @@ pub async fn a_write_may_expect_a_hash(s: &mut Subject) -> Seen {
     let bench = s.bench(&mut client).await;
     let content = "before";
     set(&mut client, bench, "SOUL.md", content).await.must();
-    let right: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let right: String = Sha256::digest(content)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let wrong = "0".repeat(64);
-    for (what, hash) in [("wrong", wrong.as_str()), ("right", &right), ("no longer right", &right), ("no hash", "x")] {
+    for (what, hash) in [
+        ("wrong", wrong.as_str()),
+        ("right", &right),
+        ("no longer right", &right),
+        ("no hash", "x"),
+    ] {
         let params = json!({ "agentId": bench, "name": "SOUL.md", "content": what, "expectedHash": hash });
         let answer = client.call("agents.files.set", &params).await;
         seen.answer(what, &answer, &["/ok", "/file/content"]);
@@ -141,9 +188,17 @@ pub async fn a_file_that_is_not_there(s: &mut Subject) -> Seen {
     let bench = s.bench(&mut client).await;
     // A real gateway consumes files only in a turn; the shared bench has MEMORY.md by now, so main is asked.
     let answer = get(&mut client, "main", "MEMORY.md").await;
-    let fields = ["/agentId", "/file/name", "/file/missing", "/file/content", "/file/size", "/file/hash"];
+    let fields = [
+        "/agentId",
+        "/file/name",
+        "/file/missing",
+        "/file/content",
+        "/file/size",
+        "/file/hash",
+    ];
     seen.answer("get", &answer, &fields);
-    let params = json!({ "agentId": "main", "name": "MEMORY.md", "content": "x", "expectedHash": "0".repeat(64) });
+    let params =
+        json!({ "agentId": "main", "name": "MEMORY.md", "content": "x", "expectedHash": "0".repeat(64) });
     let answer = client.call("agents.files.set", &params).await;
     seen.answer("set with an expected hash", &answer, &["/ok"]);
     let _made_for_later = bench;
@@ -153,11 +208,17 @@ pub async fn a_file_that_is_not_there(s: &mut Subject) -> Seen {
 pub async fn files_of_nobody(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
-    let answer = client.call("agents.files.list", &json!({ "agentId": "nobody" })).await;
+    let answer = client
+        .call("agents.files.list", &json!({ "agentId": "nobody" }))
+        .await;
     seen.answer("list", &answer, &[]);
     seen.answer("get", &get(&mut client, "nobody", "SOUL.md").await, &[]);
     seen.answer("set", &set(&mut client, "nobody", "SOUL.md", "x").await, &[]);
-    seen.answer("a name that there is not", &get(&mut client, "nobody", "BOARD.md").await, &[]);
+    seen.answer(
+        "a name that there is not",
+        &get(&mut client, "nobody", "BOARD.md").await,
+        &[],
+    );
     seen
 }
 
@@ -175,11 +236,26 @@ pub async fn params_that_files_refuse(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
     let tries = [
-        ("agents.files.set", json!({ "agentId": "main", "name": "USER.md" })),
-        ("agents.files.set", json!({ "agentId": "main", "name": "USER.md", "content": 7 })),
-        ("agents.files.set", json!({ "agentId": "main", "name": "USER.md", "content": "", "mode": 1 })),
-        ("agents.files.set", json!({ "agentId": "main", "name": "", "content": "" })),
-        ("agents.files.set", json!({ "agentId": "", "name": "USER.md", "content": "" })),
+        (
+            "agents.files.set",
+            json!({ "agentId": "main", "name": "USER.md" }),
+        ),
+        (
+            "agents.files.set",
+            json!({ "agentId": "main", "name": "USER.md", "content": 7 }),
+        ),
+        (
+            "agents.files.set",
+            json!({ "agentId": "main", "name": "USER.md", "content": "", "mode": 1 }),
+        ),
+        (
+            "agents.files.set",
+            json!({ "agentId": "main", "name": "", "content": "" }),
+        ),
+        (
+            "agents.files.set",
+            json!({ "agentId": "", "name": "USER.md", "content": "" }),
+        ),
         ("agents.files.get", json!({ "agentId": "main" })),
         ("agents.files.get", json!({ "name": "USER.md" })),
         ("agents.files.list", json!({})),
@@ -231,10 +307,18 @@ pub async fn a_link_is_refused(s: &mut Subject) -> Seen {
     set(&mut client, bench, "USER.md", "x").await.must();
     std::fs::remove_file(&file).expect("the workspace is on this machine");
     std::os::unix::fs::symlink("/etc/hostname", &file).expect("a link");
-    seen.answer("get", &get(&mut client, bench, "USER.md").await, &["/file/missing"]);
+    seen.answer(
+        "get",
+        &get(&mut client, bench, "USER.md").await,
+        &["/file/missing"],
+    );
     seen.answer("set", &set(&mut client, bench, "USER.md", "y").await, &["/ok"]);
     std::fs::remove_file(&file).expect("our own link");
-    seen.answer("set without it", &set(&mut client, bench, "USER.md", "y").await, &["/ok"]);
+    seen.answer(
+        "set without it",
+        &set(&mut client, bench, "USER.md", "y").await,
+        &["/ok"],
+    );
     seen
 }
 
@@ -253,7 +337,9 @@ pub async fn many_at_once(s: &mut Subject) -> Seen {
     }
     seen.line("of 64 writes of one file are ok", answered);
     let content = get(&mut client, bench, "USER.md").await.must();
-    let whole = content["file"]["content"].as_str().is_some_and(|text| text.parse::<u32>().is_ok_and(|n| n < 64));
+    let whole = content["file"]["content"]
+        .as_str()
+        .is_some_and(|text| text.parse::<u32>().is_ok_and(|n| n < 64));
     seen.line("the file is one of them", whole);
     seen
 }
@@ -263,7 +349,10 @@ pub async fn a_new_workspace_is_seeded(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
     let bench = s.bench(&mut client).await;
-    let answer = client.call("agents.files.list", &json!({ "agentId": "main" })).await.must();
+    let answer = client
+        .call("agents.files.list", &json!({ "agentId": "main" }))
+        .await
+        .must();
     for file in answer["files"].as_array().expect("files") {
         let name = file["name"].as_str().expect("a name");
         if name != "MEMORY.md" {
@@ -279,7 +368,9 @@ pub async fn the_workspace_can_be_looked_at(s: &mut Subject) -> Seen {
     let mut client = s.client().await;
     let bench = s.bench(&mut client).await;
     set(&mut client, bench, "IDENTITY.md", "i am").await.must();
-    let answer = client.call("agents.workspace.list", &json!({ "agentId": bench })).await;
+    let answer = client
+        .call("agents.workspace.list", &json!({ "agentId": bench }))
+        .await;
     seen.answer("list", &answer, &["/agentId", "/path"]);
     let Answer::Ok(list) = answer else { return seen };
     let entries = list["entries"].as_array().expect("entries");

@@ -32,11 +32,21 @@ async fn is_ignored(s: &mut Subject, frame: &str) -> Seen {
 }
 
 pub async fn an_unknown_method(s: &mut Subject) -> Seen {
-    say(s, r#"{"type":"req","id":"a","method":"no.such.method","params":{}}"#, "a").await
+    say(
+        s,
+        r#"{"type":"req","id":"a","method":"no.such.method","params":{}}"#,
+        "a",
+    )
+    .await
 }
 
 pub async fn an_unknown_property_of_the_frame(s: &mut Subject) -> Seen {
-    say(s, r#"{"type":"req","id":"a","method":"health","colour":"red"}"#, "a").await
+    say(
+        s,
+        r#"{"type":"req","id":"a","method":"health","colour":"red"}"#,
+        "a",
+    )
+    .await
 }
 
 pub async fn an_id_that_is_a_number(s: &mut Subject) -> Seen {
@@ -90,13 +100,24 @@ pub async fn params_that_are_null(s: &mut Subject) -> Seen {
 }
 
 pub async fn params_that_are_a_list(s: &mut Subject) -> Seen {
-    say(s, r#"{"type":"req","id":"a","method":"agents.list","params":[]}"#, "a").await
+    say(
+        s,
+        r#"{"type":"req","id":"a","method":"agents.list","params":[]}"#,
+        "a",
+    )
+    .await
 }
 
 pub async fn a_param_that_is_not_known(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
-    for method in ["agents.list", "config.get", "device.pair.list", "health", "status"] {
+    for method in [
+        "agents.list",
+        "config.get",
+        "device.pair.list",
+        "health",
+        "status",
+    ] {
         let answer = client.call(method, &json!({ "colour": "red" })).await;
         seen.answer(method, &answer, &[]);
     }

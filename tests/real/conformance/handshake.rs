@@ -22,17 +22,41 @@ pub async fn the_challenge_comes_first(s: &mut Subject) -> Seen {
 pub async fn hello_has_the_shape_we_read(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let (_client, hello) = s.client_as(&s.greeting()).await;
-    let fields = ["/type", "/protocol", "/server/version", "/policy/maxPayload", "/policy/maxBufferedBytes"];
+    let fields = [
+        "/type",
+        "/protocol",
+        "/server/version",
+        "/policy/maxPayload",
+        "/policy/maxBufferedBytes",
+    ];
     seen.answer("hello", &Answer::Ok(hello.clone()), &fields);
     seen.answer("ticks", &Answer::Ok(hello.clone()), &["/policy/tickIntervalMs"]);
-    seen.answer("auth", &Answer::Ok(hello.clone()), &["/auth/method", "/auth/role", "/auth/scopes"]);
-    for text in ["/server/connId", "/server/bootId", "/snapshot/appliedConfigHash", "/snapshot/configPath"] {
+    seen.answer(
+        "auth",
+        &Answer::Ok(hello.clone()),
+        &["/auth/method", "/auth/role", "/auth/scopes"],
+    );
+    for text in [
+        "/server/connId",
+        "/server/bootId",
+        "/snapshot/appliedConfigHash",
+        "/snapshot/configPath",
+    ] {
         seen.line(text, hello.pointer(text).is_some_and(Value::is_string));
     }
-    for number in ["/snapshot/uptimeMs", "/snapshot/stateVersion/health", "/snapshot/stateVersion/presence"] {
+    for number in [
+        "/snapshot/uptimeMs",
+        "/snapshot/stateVersion/health",
+        "/snapshot/stateVersion/presence",
+    ] {
         seen.line(number, hello.pointer(number).is_some_and(Value::is_number));
     }
-    for list in ["/features/methods", "/features/events", "/snapshot/presence", "/snapshot/health/agents"] {
+    for list in [
+        "/features/methods",
+        "/features/events",
+        "/snapshot/presence",
+        "/snapshot/health/agents",
+    ] {
         seen.line(list, hello.pointer(list).is_some_and(Value::is_array));
     }
     seen
@@ -41,15 +65,50 @@ pub async fn hello_has_the_shape_we_read(s: &mut Subject) -> Seen {
 /// By these the operator knows what a gateway can do.
 pub async fn hello_advertises_what_the_gateway_can_do(s: &mut Subject) -> Seen {
     const RELIED_ON: [&str; 44] = [
-        "agent.identity.get", "agent.wait", "agents.create", "agents.delete", "agents.files.get",
-        "agents.files.list", "agents.files.set", "agents.list", "agents.update", "agents.workspace.get",
-        "agents.workspace.list", "chat.abort", "chat.history", "chat.send", "config.apply", "config.get",
-        "config.patch", "config.schema", "config.schema.lookup", "config.set", "cron.add", "cron.list",
-        "cron.remove", "cron.scratch.set", "cron.status", "device.pair.approve", "device.pair.list",
-        "device.pair.reject", "device.pair.remove", "device.token.revoke", "device.token.rotate",
-        "exec.approvals.get", "gateway.identity.get", "gateway.restart.request", "health", "secrets.store.set",
-        "sessions.delete", "sessions.files.set", "sessions.list", "sessions.patch", "sessions.reset", "status",
-        "system.info", "wake",
+        "agent.identity.get",
+        "agent.wait",
+        "agents.create",
+        "agents.delete",
+        "agents.files.get",
+        "agents.files.list",
+        "agents.files.set",
+        "agents.list",
+        "agents.update",
+        "agents.workspace.get",
+        "agents.workspace.list",
+        "chat.abort",
+        "chat.history",
+        "chat.send",
+        "config.apply",
+        "config.get",
+        "config.patch",
+        "config.schema",
+        "config.schema.lookup",
+        "config.set",
+        "cron.add",
+        "cron.list",
+        "cron.remove",
+        "cron.scratch.set",
+        "cron.status",
+        "device.pair.approve",
+        "device.pair.list",
+        "device.pair.reject",
+        "device.pair.remove",
+        "device.token.revoke",
+        "device.token.rotate",
+        "exec.approvals.get",
+        "gateway.identity.get",
+        "gateway.restart.request",
+        "health",
+        "secrets.store.set",
+        "sessions.delete",
+        "sessions.files.set",
+        "sessions.list",
+        "sessions.patch",
+        "sessions.reset",
+        "status",
+        "system.info",
+        "wake",
     ];
     let mut seen = s.seen();
     let (_client, hello) = s.client_as(&s.greeting()).await;
@@ -61,8 +120,18 @@ pub async fn hello_advertises_what_the_gateway_can_do(s: &mut Subject) -> Seen {
 
 pub async fn hello_advertises_its_events(s: &mut Subject) -> Seen {
     const RELIED_ON: [&str; 12] = [
-        "chat", "config.changed", "connect.challenge", "cron", "device.pair.requested", "device.pair.resolved",
-        "health", "heartbeat", "presence", "sessions.changed", "shutdown", "tick",
+        "chat",
+        "config.changed",
+        "connect.challenge",
+        "cron",
+        "device.pair.requested",
+        "device.pair.resolved",
+        "health",
+        "heartbeat",
+        "presence",
+        "sessions.changed",
+        "shutdown",
+        "tick",
     ];
     let mut seen = s.seen();
     let (_client, hello) = s.client_as(&s.greeting()).await;

@@ -26,8 +26,8 @@ async fn beating(s: &Subject, seen: &mut Seen, when: &str) {
     seen.line(&format!("{when}: jobs"), jobs);
 }
 
-/// Others are left over from the roster's cases.
-const OF_THIS_STORY: [&str; 3] = ["main", "foreign", "ours"];
+/// `first` is the default agent of the versions before 2026.8 by now. Others are left over from the roster's cases.
+const OF_THIS_STORY: [&str; 4] = ["main", "first", "foreign", "ours"];
 
 async fn said(client: &mut Client) -> (String, String, String) {
     let status = client.call("status", &json!({})).await.must();
@@ -48,7 +48,10 @@ async fn said(client: &mut Client) -> (String, String, String) {
     let nested = |agent: &Value| agent["heartbeat"]["every"].as_str().unwrap_or("none").to_owned();
     let status = of(&status["heartbeat"]["agents"], &plain);
     let health = of(&health["agents"], &nested);
-    let list = client.call("cron.list", &json!({ "includeDisabled": true })).await.must();
+    let list = client
+        .call("cron.list", &json!({ "includeDisabled": true }))
+        .await
+        .must();
     let mut jobs: Vec<String> = list["jobs"]
         .as_array()
         .into_iter()
@@ -90,12 +93,35 @@ pub async fn the_first_block_and_the_others(s: &mut Subject) -> Seen {
     let ten = || Some(json!({ "every": "10m" }));
     go("2 entries without blocks", all(None, None, None), &mut seen).await;
     go("3 the first block", all(None, None, ten()), &mut seen).await;
-    go("4 an empty block for main", all(Some(json!({})), None, ten()), &mut seen).await;
-    go("5 every of the default for foreign", all(Some(json!({})), Some(json!({ "every": "30m" })), ten()), &mut seen).await;
+    go(
+        "4 an empty block for main",
+        all(Some(json!({})), None, ten()),
+        &mut seen,
+    )
+    .await;
+    go(
+        "5 every of the default for foreign",
+        all(Some(json!({})), Some(json!({ "every": "30m" })), ten()),
+        &mut seen,
+    )
+    .await;
     if s.contract != V2026_2_9 {
-        go("6 ours is off", all(Some(json!({})), Some(json!({ "every": "30m" })), Some(json!({ "every": "0m" }))), &mut seen).await;
+        go(
+            "6 ours is off",
+            all(
+                Some(json!({})),
+                Some(json!({ "every": "30m" })),
+                Some(json!({ "every": "0m" })),
+            ),
+            &mut seen,
+        )
+        .await;
     }
-    let gone = if s.contract == V2026_2_9 { all(None, None, None) } else { all(Some(Value::Null), Some(Value::Null), Some(Value::Null)) };
+    let gone = if s.contract == V2026_2_9 {
+        all(None, None, None)
+    } else {
+        all(Some(Value::Null), Some(Value::Null), Some(Value::Null))
+    };
     go("7 no block again", gone, &mut seen).await;
     seen
 }
@@ -106,11 +132,20 @@ pub async fn the_default_of_all(s: &mut Subject) -> Seen {
     let raw = json!({ "agents": { "defaults": { "heartbeat": { "every": "20m" } } } });
     seen.answer("20m for all", &patch(s, &raw, &json!({})).await, &PATCHED);
     beating(s, &mut seen, "20m for all").await;
-    let mut ours = patch_of(s.contract, &[
-        ("main", json!({ "workspace": s.workspace("main") })),
-        ("foreign", json!({ "workspace": s.workspace("foreign"), "heartbeat": {} })),
-        ("ours", json!({ "workspace": s.workspace("ours"), "heartbeat": { "every": "10m" } })),
-    ]);
+    let mut ours = patch_of(
+        s.contract,
+        &[
+            ("main", json!({ "workspace": s.workspace("main") })),
+            (
+                "foreign",
+                json!({ "workspace": s.workspace("foreign"), "heartbeat": {} }),
+            ),
+            (
+                "ours",
+                json!({ "workspace": s.workspace("ours"), "heartbeat": { "every": "10m" } }),
+            ),
+        ],
+    );
     ours["agents"]["defaults"] = json!({ "heartbeat": { "every": "20m" } });
     seen.answer("blocks for two", &patch(s, &ours, &json!({})).await, &PATCHED);
     beating(s, &mut seen, "blocks for two").await;
@@ -124,7 +159,9 @@ pub async fn the_switch_for_all(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
     for enabled in [false, true] {
-        let answer = client.call("set-heartbeats", &json!({ "enabled": enabled })).await;
+        let answer = client
+            .call("set-heartbeats", &json!({ "enabled": enabled }))
+            .await;
         seen.answer("set-heartbeats", &answer, &["/ok", "/enabled"]);
     }
     let answer = client.call("last-heartbeat", &json!({})).await;

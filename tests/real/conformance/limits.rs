@@ -12,12 +12,20 @@ use super::subject::{Subject, V2026_2_9};
 pub async fn a_frame_that_is_too_big(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
-    let size = if s.contract == V2026_2_9 { 600_000 } else { 27_000_000 };
+    let size = if s.contract == V2026_2_9 {
+        600_000
+    } else {
+        27_000_000
+    };
     let file = json!({ "agentId": "main", "name": "USER.md", "content": "x".repeat(size) });
     let id = client.send("agents.files.set", &file).await;
     seen.answer("a frame over policy.maxPayload", &client.answer(&id).await, &[]);
     let mut client = s.client().await;
-    seen.answer("another connection", &client.call("health", &json!({})).await, &["/ok"]);
+    seen.answer(
+        "another connection",
+        &client.call("health", &json!({})).await,
+        &["/ok"],
+    );
     seen
 }
 
@@ -74,18 +82,31 @@ pub async fn the_write_budget(s: &mut Subject) -> Seen {
             seen.answer("then", &answer, &[]);
             if let Answer::Refused { error, .. } = &answer {
                 let wait = error["retryAfterMs"].as_u64();
-                seen.line("retryAfterMs up to a minute", wait.is_some_and(|ms| ms > 0 && ms <= 60_000));
+                seen.line(
+                    "retryAfterMs up to a minute",
+                    wait.is_some_and(|ms| ms > 0 && ms <= 60_000),
+                );
             }
         }
     }
     let answer = client.call("config.apply", &nothing).await;
     seen.answer("config.apply on the same connection", &answer, &[]);
-    let answer = client.call("config.set", &json!({ "raw": "[]", "baseHash": hash })).await;
+    let answer = client
+        .call("config.set", &json!({ "raw": "[]", "baseHash": hash }))
+        .await;
     seen.answer("config.set on the same connection", &answer, &[]);
     let file = json!({ "agentId": "main", "name": "USER.md", "content": "x" });
-    seen.answer("agents.files.set on it", &client.call("agents.files.set", &file).await, &["/ok"]);
+    seen.answer(
+        "agents.files.set on it",
+        &client.call("agents.files.set", &file).await,
+        &["/ok"],
+    );
     let mut another = s.client().await;
-    seen.answer("config.patch on another connection", &another.call("config.patch", &nothing).await, &[]);
+    seen.answer(
+        "config.patch on another connection",
+        &another.call("config.patch", &nothing).await,
+        &[],
+    );
     seen
 }
 
@@ -120,9 +141,20 @@ pub async fn whole_documents(s: &mut Subject) -> Seen {
 pub async fn the_schema_can_be_asked(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
-    let paths = ["gateway.port", "agents.defaults.heartbeat", "agents.entries.*.heartbeat", "agents.list", "bindings", "env", "gateway.auth.token", "no.such.path"];
+    let paths = [
+        "gateway.port",
+        "agents.defaults.heartbeat",
+        "agents.entries.*.heartbeat",
+        "agents.list",
+        "bindings",
+        "env",
+        "gateway.auth.token",
+        "no.such.path",
+    ];
     for path in paths {
-        let answer = client.call("config.schema.lookup", &json!({ "path": path })).await;
+        let answer = client
+            .call("config.schema.lookup", &json!({ "path": path }))
+            .await;
         seen.answer(path, &answer, &["/path", "/reloadKind"]);
     }
     let answer = client.call("config.schema", &json!({})).await;

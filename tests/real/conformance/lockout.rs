@@ -36,6 +36,10 @@ pub async fn an_address_is_locked_out(s: &mut Subject) -> Seen {
     }
     seen.answer("the right token", &greet(&s.token).await, &["/type"]);
     let mut loopback = s.client().await;
-    seen.answer("on loopback", &loopback.call("health", &json!({})).await, &["/ok"]);
+    seen.answer(
+        "on loopback",
+        &loopback.call("health", &json!({})).await,
+        &["/ok"],
+    );
     seen
 }

@@ -318,6 +318,9 @@ fn run(mut subject: Subject, what: &str, cases: &[Case]) -> Vec<String> {
         start.elapsed().as_secs()
     ));
     evidence::record("conformance", &format!("{what}: cases"), passed, "");
+    if !failures.is_empty() {
+        evidence::say(&format!("{what} wrote\n  | {}", subject.last_words()));
+    }
     failures
         .into_iter()
         .map(|failure| format!("{what}, {failure}"))
@@ -407,7 +410,9 @@ fn simulated_2026_2_9() {
 
 fn simulated_across_a_network(contract: Contract, test: &'static str) {
     door::stand_there_if_asked();
-    let Some(network) = real!(across_network(test, || Ok(()))) else { return };
+    let Some(network) = real!(across_network(test, || Ok(()))) else {
+        return;
+    };
     let subject = Subject::simulated(contract, Some((network.far(), test)));
     let what = format!("simulated {}, across a network", contract.version());
     all_as_expected(&run(subject, &what, ACROSS_A_NETWORK));
@@ -431,7 +436,9 @@ fn simulated_2026_2_9_across_a_network() {
 fn real_across_a_network(contract: Contract, test: &'static str) {
     door::stand_there_if_asked();
     let prepare = || install_gateway(contract.version()).map(drop);
-    let Some(network) = real!(across_network(test, prepare)) else { return };
+    let Some(network) = real!(across_network(test, prepare)) else {
+        return;
+    };
     let subject = real!(Subject::real(contract, Some((network.far(), test))));
     let what = format!("real {}, across a network", contract.version());
     all_as_expected(&run(subject, &what, ACROSS_A_NETWORK));
@@ -450,4 +457,48 @@ fn real_2026_7_35_across_a_network() {
 #[test]
 fn real_2026_2_9_across_a_network() {
     real_across_a_network(V2026_2_9, test_name!());
+}
+
+/// Every case has an expectation for each version that it is for, and no expectation is left over.
+#[test]
+fn the_table_is_whole() {
+    let all: Vec<&Case> = [ONE_GATEWAY, ITS_ROSTER, ACROSS_A_NETWORK]
+        .into_iter()
+        .flatten()
+        .collect();
+    assert!(all.len() >= 120, "{} cases", all.len());
+    let mut wrong = Vec::new();
+    let mut said: BTreeMap<(&str, String), Vec<Contract>> = BTreeMap::new();
+    let themes: std::collections::BTreeSet<&str> = all.iter().map(|case| case.theme).collect();
+    for theme in themes {
+        for (case, by_version) in said::expected(theme) {
+            said.insert((theme, case), by_version.into_keys().collect());
+        }
+    }
+    for case in &all {
+        let recorded = said
+            .remove(&(case.theme, case.name.to_owned()))
+            .unwrap_or_default();
+        for contract in Contract::ALL {
+            let wanted = case.contracts.contains(&contract);
+            if wanted != recorded.contains(&contract) {
+                let lacks = if wanted {
+                    "has no expectation"
+                } else {
+                    "is not for"
+                };
+                wrong.push(format!(
+                    "{}::{} {lacks}: {}",
+                    case.theme,
+                    case.name,
+                    contract.version()
+                ));
+            }
+        }
+    }
+    wrong.extend(
+        said.into_keys()
+            .map(|(theme, case)| format!("{theme}::{case} is no case")),
+    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -33,7 +33,10 @@ async fn connect(s: &Subject, device: &Device, greeting: &Value) -> (Client, Ans
 
 fn request_id(answer: &Answer) -> String {
     match answer {
-        Answer::Refused { error, .. } => error["details"]["requestId"].as_str().unwrap_or_default().to_owned(),
+        Answer::Refused { error, .. } => error["details"]["requestId"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
         Answer::Ok(_) | Answer::Closed(..) | Answer::Silent => panic!("no request: {answer:?}"),
     }
 }
@@ -67,7 +70,11 @@ pub async fn a_remote_token_alone(s: &mut Subject) -> Seen {
         seen.answer(method, &client.call(method, &json!({})).await, &[]);
     }
     let mut loopback = s.client().await;
-    seen.answer("on loopback", &loopback.call("agents.list", &json!({})).await, &["/defaultId"]);
+    seen.answer(
+        "on loopback",
+        &loopback.call("agents.list", &json!({})).await,
+        &["/defaultId"],
+    );
     seen
 }
 
@@ -102,16 +109,40 @@ pub async fn an_unknown_device_waits(s: &mut Subject) -> Seen {
     let (mut client, first) = connect(s, &device, &greeting(s)).await;
     seen.answer("connect", &first, &[]);
     seen.end("then", client.closed(CLOSES).await.as_ref());
-    let told = owner.event("device.pair.requested", CLOSES).await.unwrap_or(Value::Null);
-    seen.line("the owner is told of it", told["payload"]["requestId"] == request_id(&first));
+    let told = owner
+        .event("device.pair.requested", CLOSES)
+        .await
+        .unwrap_or(Value::Null);
+    seen.line(
+        "the owner is told of it",
+        told["payload"]["requestId"] == request_id(&first),
+    );
     let (_client, second) = connect(s, &device, &greeting(s)).await;
-    seen.line("the same request again", request_id(&first) == request_id(&second));
+    seen.line(
+        "the same request again",
+        request_id(&first) == request_id(&second),
+    );
     let waits = pending(&mut owner, &device).await;
-    seen.line("it is listed by this request", waits["requestId"] == request_id(&first));
-    let fields = ["/platform", "/clientId", "/clientMode", "/role", "/scopes", "/remoteIp", "/silent", "/isRepair"];
+    seen.line(
+        "it is listed by this request",
+        waits["requestId"] == request_id(&first),
+    );
+    let fields = [
+        "/platform",
+        "/clientId",
+        "/clientMode",
+        "/role",
+        "/scopes",
+        "/remoteIp",
+        "/silent",
+        "/isRepair",
+    ];
     seen.answer("as", &Answer::Ok(waits.clone()), &fields);
     seen.line("its key is listed", waits["publicKey"] == device.public_key());
-    owner.call("device.pair.reject", &json!({ "requestId": request_id(&first) })).await.must();
+    owner
+        .call("device.pair.reject", &json!({ "requestId": request_id(&first) }))
+        .await
+        .must();
     seen
 }
 
@@ -127,7 +158,9 @@ pub async fn other_scopes_are_another_request(s: &mut Subject) -> Seen {
     seen.line("the same request", request_id(&first) == request_id(&second));
     let waits = pending(&mut owner, &device).await;
     seen.answer("listed", &Answer::Ok(waits.clone()), &["/scopes"]);
-    let answer = owner.call("device.pair.approve", &json!({ "requestId": request_id(&first) })).await;
+    let answer = owner
+        .call("device.pair.approve", &json!({ "requestId": request_id(&first) }))
+        .await;
     seen.answer("the first approved", &answer, &[]);
     seen
 }
@@ -139,24 +172,54 @@ pub async fn it_is_approved(s: &mut Subject) -> Seen {
     let (_client, refused) = connect(s, &device, &greeting(s)).await;
     let request = json!({ "requestId": request_id(&refused) });
     let approved = owner.call("device.pair.approve", &request).await;
-    let fields = ["/device/platform", "/device/clientId", "/device/role", "/device/roles", "/device/scopes", "/device/remoteIp"];
+    let fields = [
+        "/device/platform",
+        "/device/clientId",
+        "/device/role",
+        "/device/roles",
+        "/device/scopes",
+        "/device/remoteIp",
+    ];
     seen.answer("approve", &approved, &fields);
     let approved = approved.must();
     seen.line("of this device", approved["device"]["deviceId"] == device.id);
-    let told = owner.event("device.pair.resolved", CLOSES).await.unwrap_or(Value::Null);
-    seen.answer("event device.pair.resolved", &Answer::Ok(told["payload"].clone()), &["/decision"]);
-    seen.answer("approve again", &owner.call("device.pair.approve", &request).await, &[]);
+    let told = owner
+        .event("device.pair.resolved", CLOSES)
+        .await
+        .unwrap_or(Value::Null);
+    seen.answer(
+        "event device.pair.resolved",
+        &Answer::Ok(told["payload"].clone()),
+        &["/decision"],
+    );
+    seen.answer(
+        "approve again",
+        &owner.call("device.pair.approve", &request).await,
+        &[],
+    );
     let (mut client, hello) = connect(s, &device, &greeting(s)).await;
     seen.answer("connect", &hello, &LET_IN);
     let token = hello.must()["auth"]["deviceToken"].as_str().map(str::len);
     seen.line("the length of its token", format!("{token:?}"));
-    seen.answer("agents.list", &client.call("agents.list", &json!({})).await, &["/defaultId"]);
+    seen.answer(
+        "agents.list",
+        &client.call("agents.list", &json!({})).await,
+        &["/defaultId"],
+    );
     let answer = client.call("device.pair.list", &json!({})).await;
     seen.answer("device.pair.list with its scopes", &answer, &[]);
     let list = owner.call("device.pair.list", &json!({})).await.must();
-    let record = list["paired"].as_array().into_iter().flatten().find(|record| record["deviceId"] == device.id);
+    let record = list["paired"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|record| record["deviceId"] == device.id);
     let record = record.cloned().unwrap_or(Value::Null);
-    seen.answer("on record", &Answer::Ok(record), &["/clientId", "/role", "/scopes"]);
+    seen.answer(
+        "on record",
+        &Answer::Ok(record),
+        &["/clientId", "/role", "/scopes"],
+    );
     seen
 }
 
@@ -166,13 +229,29 @@ pub async fn approvals_that_are_refused(s: &mut Subject) -> Seen {
     let unknown = json!({ "requestId": "00000000-0000-0000-0000-000000000000" });
     for method in ["device.pair.approve", "device.pair.reject"] {
         seen.answer(method, &owner.call(method, &unknown).await, &[]);
-        seen.answer(&format!("{method} {{}}"), &owner.call(method, &json!({})).await, &[]);
+        seen.answer(
+            &format!("{method} {{}}"),
+            &owner.call(method, &json!({})).await,
+            &[],
+        );
     }
     let unknown = json!({ "deviceId": "0".repeat(64) });
-    seen.answer("device.pair.remove", &owner.call("device.pair.remove", &unknown).await, &[]);
+    seen.answer(
+        "device.pair.remove",
+        &owner.call("device.pair.remove", &unknown).await,
+        &[],
+    );
     let unknown = json!({ "deviceId": "0".repeat(64), "role": "operator" });
-    seen.answer("device.token.rotate", &owner.call("device.token.rotate", &unknown).await, &[]);
-    seen.answer("device.token.revoke", &owner.call("device.token.revoke", &unknown).await, &[]);
+    seen.answer(
+        "device.token.rotate",
+        &owner.call("device.token.rotate", &unknown).await,
+        &[],
+    );
+    seen.answer(
+        "device.token.revoke",
+        &owner.call("device.token.revoke", &unknown).await,
+        &[],
+    );
     seen
 }
 
@@ -185,8 +264,15 @@ pub async fn it_is_rejected(s: &mut Subject) -> Seen {
     let rejected = owner.call("device.pair.reject", &request).await;
     seen.answer("reject", &rejected, &[]);
     seen.line("of this device", rejected.must()["deviceId"] == device.id);
-    let told = owner.event("device.pair.resolved", CLOSES).await.unwrap_or(Value::Null);
-    seen.answer("event device.pair.resolved", &Answer::Ok(told["payload"].clone()), &["/decision"]);
+    let told = owner
+        .event("device.pair.resolved", CLOSES)
+        .await
+        .unwrap_or(Value::Null);
+    seen.answer(
+        "event device.pair.resolved",
+        &Answer::Ok(told["payload"].clone()),
+        &["/decision"],
+    );
     let (_client, second) = connect(s, &device, &greeting(s)).await;
     seen.answer("connect", &second, &[]);
     seen.line("the same request", request_id(&first) == request_id(&second));
@@ -201,12 +287,25 @@ pub async fn a_device_token_is_enough(s: &mut Subject) -> Seen {
     with["auth"] = json!({ "token": token });
     let (mut client, answer) = connect(s, &device, &with).await;
     seen.answer("as auth.token", &answer, &LET_IN);
-    seen.answer("agents.list", &client.call("agents.list", &json!({})).await, &["/defaultId"]);
+    seen.answer(
+        "agents.list",
+        &client.call("agents.list", &json!({})).await,
+        &["/defaultId"],
+    );
     with["auth"] = json!({ "deviceToken": token });
-    seen.answer("as auth.deviceToken", &connect(s, &device, &with).await.1, &LET_IN);
+    seen.answer(
+        "as auth.deviceToken",
+        &connect(s, &device, &with).await.1,
+        &LET_IN,
+    );
     with["scopes"] = json!(["operator.read"]);
     seen.answer("for fewer scopes", &connect(s, &device, &with).await.1, &LET_IN);
-    with["scopes"] = json!(["operator.read", "operator.write", "operator.admin", "operator.pairing"]);
+    with["scopes"] = json!([
+        "operator.read",
+        "operator.write",
+        "operator.admin",
+        "operator.pairing"
+    ]);
     seen.answer("for more scopes", &connect(s, &device, &with).await.1, &LET_IN);
     seen
 }
@@ -219,7 +318,11 @@ pub async fn a_device_token_is_that_devices_own(s: &mut Subject) -> Seen {
     with["auth"] = json!({ "token": hello["auth"]["deviceToken"] });
     let (mut client, _) = Client::open(&remote(s)).await.expect("a challenge");
     seen.answer("without the device", &client.greet(&with).await, &[]);
-    seen.answer("with another device", &connect(s, &Device::new(), &with).await.1, &[]);
+    seen.answer(
+        "with another device",
+        &connect(s, &Device::new(), &with).await.1,
+        &[],
+    );
     seen.answer("with the device", &connect(s, &device, &with).await.1, &["/type"]);
     seen
 }
@@ -241,7 +344,9 @@ pub async fn what_a_device_may_change(s: &mut Subject) -> Seen {
     let mut owner = s.client().await;
     let waits = pending(&mut owner, &device).await;
     if let Some(request) = waits["requestId"].as_str() {
-        owner.call("device.pair.reject", &json!({ "requestId": request })).await;
+        owner
+            .call("device.pair.reject", &json!({ "requestId": request }))
+            .await;
     }
     seen.answer("as it was", &connect(s, &device, &greeting(s)).await.1, &LET_IN);
     seen
@@ -259,7 +364,10 @@ pub async fn its_token_is_rotated(s: &mut Subject) -> Seen {
     if let Answer::Ok(rotated) = &answer {
         seen.line("the token is in the answer", rotated["token"].is_string());
     }
-    seen.end("its open connection", client.closed(Duration::from_secs(3)).await.as_ref());
+    seen.end(
+        "its open connection",
+        client.closed(Duration::from_secs(3)).await.as_ref(),
+    );
     let mut with = greeting(s);
     with["auth"] = json!({ "token": old });
     seen.answer("the old token", &connect(s, &device, &with).await.1, &["/type"]);
@@ -276,9 +384,20 @@ pub async fn its_token_is_revoked(s: &mut Subject) -> Seen {
     let (mut client, _) = connect(s, &device, &greeting(s)).await;
     let mut owner = s.client().await;
     let revoke = json!({ "deviceId": device.id, "role": "operator" });
-    seen.answer("revoke", &owner.call("device.token.revoke", &revoke).await, &["/role"]);
-    seen.end("its open connection", client.closed(Duration::from_secs(3)).await.as_ref());
-    seen.answer("the shared token", &connect(s, &device, &greeting(s)).await.1, &LET_IN);
+    seen.answer(
+        "revoke",
+        &owner.call("device.token.revoke", &revoke).await,
+        &["/role"],
+    );
+    seen.end(
+        "its open connection",
+        client.closed(Duration::from_secs(3)).await.as_ref(),
+    );
+    seen.answer(
+        "the shared token",
+        &connect(s, &device, &greeting(s)).await.1,
+        &LET_IN,
+    );
     seen
 }
 
@@ -290,8 +409,19 @@ pub async fn it_is_removed(s: &mut Subject) -> Seen {
     let remove = json!({ "deviceId": device.id });
     let removed = owner.call("device.pair.remove", &remove).await;
     seen.answer("remove", &removed, &[]);
-    seen.end("its open connection", client.closed(Duration::from_secs(3)).await.as_ref());
-    seen.answer("the shared token", &connect(s, &device, &greeting(s)).await.1, &LET_IN);
-    seen.answer("remove again", &owner.call("device.pair.remove", &remove).await, &[]);
+    seen.end(
+        "its open connection",
+        client.closed(Duration::from_secs(3)).await.as_ref(),
+    );
+    seen.answer(
+        "the shared token",
+        &connect(s, &device, &greeting(s)).await.1,
+        &LET_IN,
+    );
+    seen.answer(
+        "remove again",
+        &owner.call("device.pair.remove", &remove).await,
+        &[],
+    );
     seen
 }

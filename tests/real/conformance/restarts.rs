@@ -37,7 +37,10 @@ pub async fn a_change_of_env_restarts(s: &mut Subject) -> Seen {
         .await;
     // 7.35 may close before it has answered; the write is done either way.
     if s.contract == V2026_7_35 {
-        seen.line("config.patch is answered or closed", !matches!(answer, Answer::Refused { .. } | Answer::Silent));
+        seen.line(
+            "config.patch is answered or closed",
+            !matches!(answer, Answer::Refused { .. } | Answer::Silent),
+        );
     } else {
         seen.answer("config.patch", &answer, &PATCHED);
     }
@@ -95,14 +98,21 @@ pub async fn a_new_token(s: &mut Subject) -> Seen {
         .call("config.patch", &json!({ "raw": raw, "baseHash": hash }))
         .await;
     if s.contract == V2026_7_35 {
-        seen.line("config.patch is answered or closed", !matches!(answer, Answer::Refused { .. } | Answer::Silent));
+        seen.line(
+            "config.patch is answered or closed",
+            !matches!(answer, Answer::Refused { .. } | Answer::Silent),
+        );
     } else {
         seen.answer("config.patch", &answer, &PATCHED);
     }
     farewell(&mut seen, &mut client, LONG).await;
     let old = std::mem::replace(&mut s.token, new);
     s.settle(&mut client).await;
-    seen.answer("the new token", &client.call("health", &json!({})).await, &["/ok"]);
+    seen.answer(
+        "the new token",
+        &client.call("health", &json!({})).await,
+        &["/ok"],
+    );
     let (mut client, _) = Client::open(&s.url).await.expect("a challenge");
     let answer = client.greet(&super::subject::greeting(&old)).await;
     seen.answer("the old token", &answer, &[]);

@@ -54,7 +54,11 @@ pub async fn entries(s: &Subject, client: &mut Client) -> Value {
 
 pub async fn ids(s: &Subject, client: &mut Client) -> String {
     let entries = entries(s, client).await;
-    let ids: Vec<String> = entries.as_object().into_iter().flat_map(|all| all.keys().cloned()).collect();
+    let ids: Vec<String> = entries
+        .as_object()
+        .into_iter()
+        .flat_map(|all| all.keys().cloned())
+        .collect();
     ids.join(" ")
 }
 
@@ -83,7 +87,11 @@ pub async fn the_other_container_is_refused(s: &mut Subject) -> Seen {
         V2026_7_35 | V2026_2_9 => V2026_9_6,
     };
     let raw = patch_of(other, &[("other", json!({ "workspace": s.workspace("other") }))]);
-    seen.answer("the other versions' words", &patch(s, &raw, &json!({})).await, &PATCHED);
+    seen.answer(
+        "the other versions' words",
+        &patch(s, &raw, &json!({})).await,
+        &PATCHED,
+    );
     seen
 }
 
@@ -105,14 +113,28 @@ pub async fn the_first_entry_and_main(s: &mut Subject) -> Seen {
         .filter_map(|agent| agent["id"].as_str())
         .collect();
     seen.line("agents.list", listed.join(" "));
-    seen.answer("agents.list says", &Answer::Ok(list), &["/defaultId", "/ownership", "/mainKey"]);
-    let answer = client.call("agents.files.list", &json!({ "agentId": "main" })).await;
+    seen.answer(
+        "agents.list says",
+        &Answer::Ok(list),
+        &["/defaultId", "/ownership", "/mainKey"],
+    );
+    let answer = client
+        .call("agents.files.list", &json!({ "agentId": "main" }))
+        .await;
     seen.answer("files of main", &answer, &["/workspace"]);
-    let answer = client.call("agents.files.list", &json!({ "agentId": "first" })).await;
+    let answer = client
+        .call("agents.files.list", &json!({ "agentId": "first" }))
+        .await;
     seen.answer("files of first", &answer, &["/workspace"]);
     let (config, _) = s.config(&mut client).await;
-    seen.line("agents.defaults.heartbeat", &config["agents"]["defaults"]["heartbeat"]);
-    seen.line("agents.defaults.systemAgent", &config["agents"]["defaults"]["systemAgent"]);
+    seen.line(
+        "agents.defaults.heartbeat",
+        &config["agents"]["defaults"]["heartbeat"],
+    );
+    seen.line(
+        "agents.defaults.systemAgent",
+        &config["agents"]["defaults"]["systemAgent"],
+    );
     seen.line("bindings", &config["bindings"]);
     seen
 }
@@ -127,15 +149,31 @@ pub async fn a_patched_agent_is_there_at_once(s: &mut Subject) -> Seen {
     // 2026.2.9 replaces the list: main comes along.
     let with_main = [("main", main), ("by-patch", entry.clone())];
     let only = [("by-patch", entry)];
-    let agents = if s.contract == V2026_2_9 { &with_main[..] } else { &only[..] };
+    let agents = if s.contract == V2026_2_9 {
+        &with_main[..]
+    } else {
+        &only[..]
+    };
     let answer = s.patch(&mut client, &patch_of(s.contract, agents)).await;
     seen.answer("config.patch", &answer, &PATCHED);
-    let answer = client.call("agents.files.list", &json!({ "agentId": "by-patch" })).await;
-    seen.answer("its files at once", &answer, &["/agentId", "/files/0/name", "/files/0/missing"]);
-    seen.line("its workspace is made", std::path::Path::new(&s.workspace("by-patch")).exists());
+    let answer = client
+        .call("agents.files.list", &json!({ "agentId": "by-patch" }))
+        .await;
+    seen.answer(
+        "its files at once",
+        &answer,
+        &["/agentId", "/files/0/name", "/files/0/missing"],
+    );
+    seen.line(
+        "its workspace is made",
+        std::path::Path::new(&s.workspace("by-patch")).exists(),
+    );
     let file = json!({ "agentId": "by-patch", "name": "SOUL.md", "content": "x" });
     seen.answer("a file", &client.call("agents.files.set", &file).await, &["/ok"]);
-    seen.line("its workspace is made", std::path::Path::new(&s.workspace("by-patch")).exists());
+    seen.line(
+        "its workspace is made",
+        std::path::Path::new(&s.workspace("by-patch")).exists(),
+    );
     seen.line("its entry", &entries(s, &mut client).await["by-patch"]);
     seen
 }
@@ -148,7 +186,15 @@ pub async fn objects_are_merged_and_null_deletes(s: &mut Subject) -> Seen {
     seen.answer("tools", &answer, &PATCHED);
     let mut client = s.client().await;
     seen.line("the entry", &entries(s, &mut client).await["by-patch"]);
-    let answer = patch(s, &patch_of(s.contract, &[("by-patch", json!({ "tools": { "deny": null }, "model": null }))]), &json!({})).await;
+    let answer = patch(
+        s,
+        &patch_of(
+            s.contract,
+            &[("by-patch", json!({ "tools": { "deny": null }, "model": null }))],
+        ),
+        &json!({}),
+    )
+    .await;
     seen.answer("tools.deny and model null", &answer, &PATCHED);
     seen.line("the entry", &entries(s, &mut client).await["by-patch"]);
     seen
@@ -164,14 +210,21 @@ pub async fn lists_inside_an_entry(s: &mut Subject) -> Seen {
     let steps = [
         ("two", json!(["read", "write"]), json!({})),
         ("one of them", json!(["read"]), json!({})),
-        ("one of them, replacePaths", json!(["read"]), json!({ "replacePaths": [path] })),
+        (
+            "one of them, replacePaths",
+            json!(["read"]),
+            json!({ "replacePaths": [path] }),
+        ),
         ("another", json!(["exec", "read"]), json!({})),
     ];
     for (what, list, more) in steps {
         let raw = patch_of(s.contract, &[("by-patch", json!({ "tools": { "allow": list } }))]);
         seen.answer(what, &patch(s, &raw, &more).await, &PATCHED);
         let mut client = s.client().await;
-        seen.line("  allow", &entries(s, &mut client).await["by-patch"]["tools"]["allow"]);
+        seen.line(
+            "  allow",
+            &entries(s, &mut client).await["by-patch"]["tools"]["allow"],
+        );
     }
     seen
 }
@@ -198,19 +251,33 @@ pub async fn an_entry_cannot_be_taken_out_by_config(s: &mut Subject) -> Seen {
     if s.contract == V2026_9_6 {
         for id in ["first", "by-patch"] {
             let raw = json!({ "agents": { "entries": { id: null } } });
-            seen.answer(&format!("config.patch with {id} null"), &patch(s, &raw, &json!({})).await, &PATCHED);
+            seen.answer(
+                &format!("config.patch with {id} null"),
+                &patch(s, &raw, &json!({})).await,
+                &PATCHED,
+            );
         }
         let mut without = config;
-        without["agents"]["entries"].as_object_mut().expect("entries").remove("by-patch");
+        without["agents"]["entries"]
+            .as_object_mut()
+            .expect("entries")
+            .remove("by-patch");
         for method in ["config.set", "config.apply"] {
             let params = json!({ "raw": without.to_string(), "baseHash": hash });
             seen.answer(method, &client.call(method, &params).await, &["/ok"]);
         }
     } else {
         let list = config["agents"]["list"].as_array().expect("a list").clone();
-        let shorter: Vec<Value> = list.into_iter().filter(|entry| entry["id"] != "by-patch").collect();
+        let shorter: Vec<Value> = list
+            .into_iter()
+            .filter(|entry| entry["id"] != "by-patch")
+            .collect();
         let raw = json!({ "agents": { "list": shorter } });
-        seen.answer("config.patch without it", &patch(s, &raw, &json!({})).await, &PATCHED);
+        seen.answer(
+            "config.patch without it",
+            &patch(s, &raw, &json!({})).await,
+            &PATCHED,
+        );
     }
     let mut client = s.client().await;
     let still = entries(s, &mut client).await["by-patch"].is_object();
@@ -224,10 +291,18 @@ pub async fn one_bad_entry_spoils_the_patch(s: &mut Subject) -> Seen {
     let mut client = s.client().await;
     let before = ids(s, &mut client).await;
     let entry = |key: &str| json!({ "workspace": s.workspace("bulk"), key: { "every": "5m" } });
-    let agents = [("good-1", entry("heartbeat")), ("bad", entry("colour")), ("good-2", entry("heartbeat"))];
+    let agents = [
+        ("good-1", entry("heartbeat")),
+        ("bad", entry("colour")),
+        ("good-2", entry("heartbeat")),
+    ];
     let answer = patch(s, &patch_of(s.contract, &agents), &json!({})).await;
     seen.answer("one unknown key", &answer, &PATCHED);
-    let twice = [("bad-1", entry("colour")), ("good", entry("heartbeat")), ("bad-2", json!({ "workspace": 7 }))];
+    let twice = [
+        ("bad-1", entry("colour")),
+        ("good", entry("heartbeat")),
+        ("bad-2", json!({ "workspace": 7 })),
+    ];
     let answer = patch(s, &patch_of(s.contract, &twice), &json!({})).await;
     seen.answer("two bad entries", &answer, &PATCHED);
     seen.line("nothing is applied", ids(s, &mut client).await == before);
@@ -270,7 +345,13 @@ pub async fn a_heartbeat_key_that_there_is_not(s: &mut Subject) -> Seen {
         json!({ "includeReasoning": "yes" }),
     ];
     for block in blocks {
-        let raw = patch_of(s.contract, &[("heart", json!({ "workspace": s.workspace("heart"), "heartbeat": block }))]);
+        let raw = patch_of(
+            s.contract,
+            &[(
+                "heart",
+                json!({ "workspace": s.workspace("heart"), "heartbeat": block }),
+            )],
+        );
         // It must not be applied: a base hash that is no more would do, but then nothing would be checked.
         let answer = patch(s, &raw, &json!({})).await;
         seen.answer(&block.to_string(), &answer, &PATCHED);
@@ -278,12 +359,28 @@ pub async fn a_heartbeat_key_that_there_is_not(s: &mut Subject) -> Seen {
     seen
 }
 
+/// Whether the issues name the colour alone, and not this key.
+fn known(answer: &Answer, key: &str) -> String {
+    let Answer::Refused { error, .. } = answer else {
+        return format!("not refused: {answer:?}");
+    };
+    let issues = error["details"]["issues"].to_string();
+    let named = issues.contains(&format!("\\\"{key}\\\"")) || issues.contains(&format!(".{key}"));
+    match (issues.contains("colour"), named) {
+        (true, false) => "known".to_owned(),
+        (_, true) | (false, false) => format!("refused: {issues}"),
+    }
+}
+
 /// Each heartbeat key alone, beside one that is refused for sure: the issues tell whether it is known.
 pub async fn heartbeat_keys_of_this_version(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let keys = [
         ("every", json!("10m")),
-        ("activeHours", json!({ "start": "08:00", "end": "20:00", "timezone": "UTC" })),
+        (
+            "activeHours",
+            json!({ "start": "08:00", "end": "20:00", "timezone": "UTC" }),
+        ),
         ("model", json!("anthropic/claude-sonnet-5")),
         ("session", json!("main")),
         ("target", json!("last")),
@@ -303,13 +400,7 @@ pub async fn heartbeat_keys_of_this_version(s: &mut Subject) -> Seen {
         let block = json!({ key: value, "colour": "red" });
         let entry = json!({ "workspace": s.workspace("heart"), "heartbeat": block });
         let answer = patch(s, &patch_of(s.contract, &[("heart", entry)]), &json!({})).await;
-        let message = answer.message().to_owned();
-        let said = if message.contains("colour") && !message.contains(key) {
-            "known".to_owned()
-        } else {
-            message
-        };
-        seen.line(key, said);
+        seen.line(key, known(&answer, key));
     }
     seen
 }
@@ -337,13 +428,7 @@ pub async fn entry_keys_of_this_version(s: &mut Subject) -> Seen {
     for (key, value) in keys {
         let entry = json!({ "workspace": s.workspace("heart"), key: value, "colour": "red" });
         let answer = patch(s, &patch_of(s.contract, &[("heart", entry)]), &json!({})).await;
-        let message = answer.message().to_owned();
-        let said = if message.contains("colour") && !message.contains(&format!("\"{key}\"")) && !message.contains(&format!(".{key}")) {
-            "known".to_owned()
-        } else {
-            message
-        };
-        seen.line(key, said);
+        seen.line(key, known(&answer, key));
     }
     seen
 }
@@ -357,14 +442,30 @@ pub async fn bindings_are_a_list(s: &mut Subject) -> Seen {
         ("two", json!([one, two]), json!({})),
         ("one of them", json!([one]), json!({})),
         ("one of them, replacePaths", json!([one]), replace.clone()),
-        ("to nobody", json!([{ "agentId": "nobody", "match": { "channel": "telegram" } }]), replace.clone()),
-        ("without a match", json!([{ "agentId": "by-patch" }]), replace.clone()),
+        (
+            "to nobody",
+            json!([{ "agentId": "nobody", "match": { "channel": "telegram" } }]),
+            replace.clone(),
+        ),
+        (
+            "without a match",
+            json!([{ "agentId": "by-patch" }]),
+            replace.clone(),
+        ),
         ("none, replacePaths", json!([]), replace),
     ];
     // Each one restarts 2026.2.9, which replaces every list and knows no replacePaths.
-    let steps = if s.contract == V2026_2_9 { &steps[..3] } else { &steps[..] };
+    let steps = if s.contract == V2026_2_9 {
+        &steps[..3]
+    } else {
+        &steps[..]
+    };
     for (what, list, more) in steps {
-        seen.answer(what, &patch(s, &json!({ "bindings": list }), more).await, &PATCHED);
+        seen.answer(
+            what,
+            &patch(s, &json!({ "bindings": list }), more).await,
+            &PATCHED,
+        );
         let mut client = s.client().await;
         let (config, _) = s.config(&mut client).await;
         seen.line("  bindings", &config["bindings"]);
@@ -375,14 +476,24 @@ pub async fn bindings_are_a_list(s: &mut Subject) -> Seen {
 /// The entry, its bindings and its place in agents.list go together.
 pub async fn deleting_takes_the_bindings_along(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
-    let raw = json!({ "bindings": [{ "agentId": "by-patch", "match": { "channel": "telegram" } }] });
-    seen.answer("a binding", &patch(s, &raw, &json!({})).await, &["/ok"]);
     let mut client = s.client().await;
-    let answer = s.delete(&mut client, "by-patch").await;
+    s.create(&mut client, "bound").await.must();
+    let raw = json!({ "bindings": [{ "agentId": "bound", "match": { "channel": "telegram" } }] });
+    let replace = if s.contract == V2026_2_9 {
+        json!({})
+    } else {
+        json!({ "replacePaths": ["bindings"] })
+    };
+    seen.answer("a binding", &patch(s, &raw, &replace).await, &["/ok"]);
+    let mut client = s.client().await;
+    let answer = s.delete(&mut client, "bound").await;
     seen.answer("agents.delete", &answer, &["/ok", "/removedBindings"]);
     let (config, _) = s.config(&mut client).await;
     seen.line("bindings", &config["bindings"]);
-    seen.line("its entry", entries(s, &mut client).await.get("by-patch").is_some());
+    seen.line(
+        "its entry",
+        entries(s, &mut client).await.get("by-patch").is_some(),
+    );
     seen
 }
 
@@ -390,12 +501,18 @@ pub async fn deleting_takes_the_bindings_along(s: &mut Subject) -> Seen {
 pub async fn a_write_that_halves_the_file(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
-    let mut agents = vec![("whale".to_owned(), json!({ "name": "w".repeat(20_000), "workspace": s.workspace("whale") }))];
+    let mut agents = vec![(
+        "whale".to_owned(),
+        json!({ "name": "w".repeat(20_000), "workspace": s.workspace("whale") }),
+    )];
     if s.contract == V2026_2_9 {
         let there = entries(s, &mut client).await;
         agents.extend(there.as_object().expect("entries").clone());
     }
-    let agents: Vec<(&str, Value)> = agents.iter().map(|(id, entry)| (id.as_str(), entry.clone())).collect();
+    let agents: Vec<(&str, Value)> = agents
+        .iter()
+        .map(|(id, entry)| (id.as_str(), entry.clone()))
+        .collect();
     let answer = patch(s, &patch_of(s.contract, &agents), &json!({})).await;
     seen.answer("a name of 20,000 letters", &answer, &["/ok"]);
     let mut client = s.client().await;
@@ -407,8 +524,13 @@ pub async fn a_write_that_halves_the_file(s: &mut Subject) -> Seen {
             seen.line("agents.delete", format!("{} {words}", error["code"]));
             seen.line("  because of its size", answer.message().contains("size-drop:"));
         }
-        Answer::Ok(_) | Answer::Closed(..) | Answer::Silent => seen.answer("agents.delete", &answer, &["/ok"]),
+        Answer::Ok(_) | Answer::Closed(..) | Answer::Silent => {
+            seen.answer("agents.delete", &answer, &["/ok"])
+        }
     }
-    seen.line("still there", entries(s, &mut client).await.get("whale").is_some());
+    seen.line(
+        "still there",
+        entries(s, &mut client).await.get("whale").is_some(),
+    );
     seen
 }

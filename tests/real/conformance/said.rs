@@ -34,7 +34,9 @@ pub fn record(theme: &str, contract: Contract, seen: &[(String, String)]) {
     let _one_at_a_time = WRITING.lock().unwrap();
     let mut all = expected(theme);
     for (case, text) in seen {
-        all.entry(case.clone()).or_default().insert(contract, text.clone());
+        all.entry(case.clone())
+            .or_default()
+            .insert(contract, text.clone());
     }
     fs::write(file(theme), print(theme, &all)).expect("said/ can be written");
 }

@@ -192,8 +192,19 @@ mod tests {
     fn an_answer_is_what_the_operator_relies_on() {
         let mut seen = Seen::new(Vec::new());
         let error = serde_json::json!({ "code": "C", "message": "m", "retryAfterMs": 5, "details": { "code": "D", "new": 1 } });
-        seen.answer("asked", &Answer::Refused { error, payload: Value::Null }, &[]);
-        seen.answer("read", &Answer::Ok(serde_json::json!({ "a": { "b": 1 } })), &["/a/b", "/c"]);
+        seen.answer(
+            "asked",
+            &Answer::Refused {
+                error,
+                payload: Value::Null,
+            },
+            &[],
+        );
+        seen.answer(
+            "read",
+            &Answer::Ok(serde_json::json!({ "a": { "b": 1 } })),
+            &["/a/b", "/c"],
+        );
         assert_eq!(
             seen.text(),
             "asked: C \"m\" retryAfterMs {\"code\":\"D\"}\nread: ok a.b=1 c=absent\n"

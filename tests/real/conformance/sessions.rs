@@ -15,17 +15,26 @@ pub async fn a_reset_makes_a_session(s: &mut Subject) -> Seen {
     seen.answer("list before", &list, &["/count"]);
     let first = client.call("sessions.reset", &json!({ "key": key })).await;
     seen.answer("reset", &first, &["/ok", "/key"]);
-    let second = client.call("sessions.reset", &json!({ "key": key, "reason": "reset" })).await;
+    let second = client
+        .call("sessions.reset", &json!({ "key": key, "reason": "reset" }))
+        .await;
     seen.answer("reset again", &second, &["/ok", "/key"]);
     let of = |answer: &Answer, field: &str| match answer {
         Answer::Ok(payload) => payload["entry"][field].clone(),
         Answer::Refused { .. } | Answer::Closed(..) | Answer::Silent => json!("no answer"),
     };
-    seen.line("the same sessionId", of(&first, "sessionId") == of(&second, "sessionId"));
+    seen.line(
+        "the same sessionId",
+        of(&first, "sessionId") == of(&second, "sessionId"),
+    );
     let (one, two) = (of(&first, "lifecycleRevision"), of(&second, "lifecycleRevision"));
     seen.line("a lifecycleRevision, and another", one.is_string() && one != two);
     let list = client.call("sessions.list", &json!({ "agentId": bench })).await;
-    seen.answer("list after", &list, &["/count", "/sessions/0/key", "/sessions/0/kind"]);
+    seen.answer(
+        "list after",
+        &list,
+        &["/count", "/sessions/0/key", "/sessions/0/kind"],
+    );
     seen
 }
 
@@ -49,7 +58,9 @@ pub async fn resets_that_are_refused(s: &mut Subject) -> Seen {
 pub async fn a_session_of_nobody(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
-    let answer = client.call("sessions.reset", &json!({ "key": "agent:nobody:main" })).await;
+    let answer = client
+        .call("sessions.reset", &json!({ "key": "agent:nobody:main" }))
+        .await;
     seen.answer("reset", &answer, &["/ok", "/key"]);
     seen
 }
@@ -76,11 +87,17 @@ pub async fn a_label(s: &mut Subject) -> Seen {
     let mut client = s.client().await;
     let bench = s.bench(&mut client).await;
     let key = format!("agent:{bench}:main");
-    let answer = client.call("sessions.patch", &json!({ "key": key, "label": "Quartermaster" })).await;
+    let answer = client
+        .call("sessions.patch", &json!({ "key": key, "label": "Quartermaster" }))
+        .await;
     seen.answer("label", &answer, &["/ok", "/key", "/entry/label"]);
-    let answer = client.call("sessions.patch", &json!({ "key": key, "label": null })).await;
+    let answer = client
+        .call("sessions.patch", &json!({ "key": key, "label": null }))
+        .await;
     seen.answer("no label", &answer, &["/ok", "/entry/label"]);
-    let answer = client.call("sessions.patch", &json!({ "key": key, "colour": "red" })).await;
+    let answer = client
+        .call("sessions.patch", &json!({ "key": key, "colour": "red" }))
+        .await;
     seen.answer("an unknown property", &answer, &["/ok"]);
     seen
 }
@@ -89,8 +106,19 @@ pub async fn the_shape_of_the_list(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
     let bench = s.bench(&mut client).await;
-    let list = client.call("sessions.list", &json!({ "agentId": bench, "limit": 5 })).await.must();
-    for key in ["count", "totalCount", "limitApplied", "hasMore", "nextOffset", "sessions", "defaults"] {
+    let list = client
+        .call("sessions.list", &json!({ "agentId": bench, "limit": 5 }))
+        .await
+        .must();
+    for key in [
+        "count",
+        "totalCount",
+        "limitApplied",
+        "hasMore",
+        "nextOffset",
+        "sessions",
+        "defaults",
+    ] {
         seen.line(key, list.get(key).is_some());
     }
     let answer = client.call("sessions.list", &json!({ "colour": "red" })).await;

@@ -34,7 +34,9 @@ impl Contract {
     }
 
     pub fn named(version: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|contract| contract.version() == version)
+        Self::ALL
+            .into_iter()
+            .find(|contract| contract.version() == version)
     }
 
     /// 2026.2.9 restarts the whole gateway after each write of its config file.
@@ -59,7 +61,7 @@ pub struct Subject {
 
 enum Kind {
     Real(OpenClaw),
-    Simulated { _process: Process, _folder: Scratch },
+    Simulated { process: Process, _folder: Scratch },
 }
 
 /// The scopes that a case asks for unless it says otherwise.
@@ -89,7 +91,9 @@ impl Subject {
         Ok(Self {
             contract,
             remote: far.map(|_| gateway.url()),
-            url: door.as_ref().map_or_else(|| gateway.url(), |door| format!("ws://{}", door.address)),
+            url: door
+                .as_ref()
+                .map_or_else(|| gateway.url(), |door| format!("ws://{}", door.address)),
             token,
             root,
             kind: Kind::Real(gateway),
@@ -140,7 +144,7 @@ impl Subject {
             token,
             root: folder.path().to_owned(),
             kind: Kind::Simulated {
-                _process: process,
+                process,
                 _folder: folder,
             },
             _door: door,
@@ -150,6 +154,20 @@ impl Subject {
 
     pub fn is_real(&self) -> bool {
         matches!(self.kind, Kind::Real(_))
+    }
+
+    /// What it wrote about restarts and failures, for who reads of a case that differs.
+    pub fn last_words(&self) -> String {
+        let log = match &self.kind {
+            Kind::Real(gateway) => gateway.log(),
+            Kind::Simulated { process, .. } => process.log(),
+        };
+        let telling = ["restart", "reload", "SIGUSR", "panicked", "rror"];
+        let lines: Vec<&str> = log
+            .lines()
+            .filter(|line| telling.iter().any(|word| line.contains(word)))
+            .collect();
+        lines[lines.len().saturating_sub(40)..].join("\n  | ")
     }
 
     /// Host and port, for plain HTTP.
@@ -206,6 +224,10 @@ impl Subject {
         let answer = client.call(method, params).await;
         if self.contract.restarts_after_writes() && answer.is_ok() {
             self.settle(client).await;
+            // config.patch asks for a restart two seconds later, besides the one that the changed file brings.
+            while method.starts_with("config.") && client.closed(Duration::from_secs(3)).await.is_some() {
+                self.settle(client).await;
+            }
         }
         answer
     }
@@ -221,7 +243,10 @@ impl Subject {
             if client.answer_within(&id, Duration::from_secs(3)).await.is_ok() {
                 return;
             }
-            assert!(start.elapsed() < Duration::from_secs(90), "no answer after a restart");
+            assert!(
+                start.elapsed() < Duration::from_secs(90),
+                "no answer after a restart"
+            );
         }
     }
 
@@ -242,7 +267,10 @@ impl Subject {
             .await
             .is_ok()
         {
-            assert!(start.elapsed() < Duration::from_secs(60), "agent {id} never appears");
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "agent {id} never appears"
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
