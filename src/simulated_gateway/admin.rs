@@ -33,9 +33,16 @@ fn shown(value: &Value) -> Response {
 }
 
 /// The request's body, or why it cannot be read.
-fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Response> {
-    serde_json::from_slice(body)
-        .map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response())
+fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, (StatusCode, String)> {
+    serde_json::from_slice(body).map_err(|error| {
+        (
+            StatusCode::BAD_REQUEST,
+            format!(
+                "{error}
+"
+            ),
+        )
+    })
 }
 
 async fn calls(State(gateway): State<SimulatedGateway>) -> Response {
@@ -52,7 +59,7 @@ async fn arm(State(gateway): State<SimulatedGateway>, body: Bytes) -> Response {
             gateway.inject(fault);
             StatusCode::NO_CONTENT.into_response()
         }
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -67,6 +74,6 @@ async fn perform(State(gateway): State<SimulatedGateway>, body: Bytes) -> Respon
             gateway.perform(deed);
             StatusCode::NO_CONTENT.into_response()
         }
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
     }
 }

@@ -129,11 +129,7 @@ fn not_found(id: &str) -> Refusal {
 }
 
 /// A new agent's id, its entry laid into the document, and the answer.
-pub(super) fn created(
-    state: &State,
-    call: &Call<'_>,
-    document: &mut Value,
-) -> Result<(String, Value), Refusal> {
+pub(super) fn created(call: &Call<'_>, document: &mut Value) -> Result<(String, Value), Refusal> {
     let contract = call.contract();
     let name = call.text("name");
     let id = ids::of_new(&name, contract)?;
@@ -172,7 +168,6 @@ pub(super) fn created(
     if contract.has_entries() {
         merge::lay_over(document, &json!({ "agents": { "ownership": "explicit" } }));
     }
-    let _ = state;
     Ok((id, answer))
 }
 

@@ -94,8 +94,8 @@ mod tests {
             .spend(Contract::V2026_7_35, "config.apply", "a", Instant::now())
             .unwrap_err();
         assert_eq!(
-            refusal.details,
-            Some(json!({"method": "config.apply", "limit": "3 per 60s"}))
+            refusal.error()["details"],
+            json!({"method": "config.apply", "limit": "3 per 60s"})
         );
         for _ in 0..100 {
             budget

@@ -205,6 +205,10 @@ async fn turn(world: &Arc<World>, run_id: &str, key: &str) {
         };
         session.messages.extend(note);
     }
+    // 2026.2.9 is silent about a turn that fails.
+    if error.is_some() && contract == Contract::V2026_2_9 {
+        return;
+    }
     let mut event = json!({ "runId": run_id, "sessionKey": key, "agentId": agent_id, "seq": 1 });
     let outcome = match (&error, &reply) {
         (Some(error), _) => json!({ "state": "error", "errorMessage": error }),

@@ -14,7 +14,6 @@ use super::merge;
 use super::methods::Call;
 use super::refusal::{Answer, Refusal};
 use super::schema::{self, Reload};
-use super::workspace::Places;
 use super::world::State;
 
 #[derive(Debug)]
@@ -29,7 +28,7 @@ pub(super) struct Config {
 pub(super) const REDACTED: &str = "__OPENCLAW_REDACTED__";
 
 impl Config {
-    pub(super) fn first(settings: &Settings, _places: &Places, key: [u8; 32]) -> Self {
+    pub(super) fn first(settings: &Settings, key: [u8; 32]) -> Self {
         let mut document = json!({
             "gateway": {
                 "mode": "local", "bind": "loopback", "port": settings.port,
@@ -132,13 +131,7 @@ pub(super) fn get(state: &mut State, call: &Call<'_>) -> Answer {
     let contract = call.contract();
     let config = &state.config;
     let parsed = config.redacted();
-    let mut source = parsed.clone();
-    if contract.has_entries()
-        && let Some(source) = source.as_object_mut()
-        && !source.contains_key("agents")
-    {
-        source.insert("agents".into(), json!({ "entries": { "main": {} } }));
-    }
+    let source = source(&parsed, contract);
     let mut running = source.clone();
     let mut defaults = defaults(contract);
     merge::lay_over(&mut defaults, &running);
@@ -177,6 +170,16 @@ pub(super) fn get(state: &mut State, call: &Call<'_>) -> Answer {
     Ok(Value::Object(answer))
 }
 
+/// The document as the gateway reads it: since 2026.8 there is always a main agent.
+pub(super) fn source(document: &Value, contract: Contract) -> Value {
+    if !contract.has_entries() {
+        return document.clone();
+    }
+    let mut source = json!({ "agents": { "entries": { "main": {} } } });
+    merge::lay_over(&mut source, document);
+    source
+}
+
 /// What `config` shows beside what the document says.
 fn defaults(contract: Contract) -> Value {
     match contract {
@@ -198,6 +201,18 @@ fn defaults(contract: Contract) -> Value {
             "messages": { "ackReactionScope": "group-mentions" },
         }),
     }
+}
+
+/// The whole schema; only names and types, without the real one's titles and hints.
+pub(super) fn schema(_state: &mut State, call: &Call<'_>) -> Answer {
+    let mut schema = schema::json_schema(call.contract());
+    merge::lay_over(
+        &mut schema,
+        &json!({ "$schema": "http://json-schema.org/draft-07/schema#" }),
+    );
+    Ok(
+        json!({ "schema": schema, "uiHints": {}, "version": call.contract().version(), "generatedAt": super::clock::iso(call.now_ms()) }),
+    )
 }
 
 pub(super) fn schema_lookup(_state: &mut State, call: &Call<'_>) -> Answer {

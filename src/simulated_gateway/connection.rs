@@ -12,7 +12,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
@@ -170,6 +169,8 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(15);
 const GOODBYE: Duration = Duration::from_secs(2);
 /// Reasons of closes are cut to what a control frame holds.
 const LONGEST_REASON: usize = 120;
+/// More than that is not even read.
+const LARGEST_FRAME: usize = 64 << 20;
 const LARGEST_FIRST_FRAME: usize = 64 << 10;
 
 type Sink<S> = SplitSink<WebSocketStream<S>, Message>;
@@ -193,10 +194,9 @@ where
     if head.accept(&mut stream).await.is_err() {
         return;
     }
-    let limit = world.contract.max_payload();
     let config = WebSocketConfig::default()
-        .max_message_size(Some(limit))
-        .max_frame_size(Some(limit));
+        .max_message_size(Some(LARGEST_FRAME))
+        .max_frame_size(Some(LARGEST_FRAME));
     let socket =
         WebSocketStream::from_partially_read(stream, head.rest.clone(), Role::Server, Some(config)).await;
     let (sink, frames) = socket.split();
@@ -225,7 +225,7 @@ async fn converse<S>(
 {
     let client = tokio::select! {
         client = greet(world, head, peer, &mut frames, outbox) => client,
-        _ = &mut writer => return,
+        _ = &mut writer => None,
     };
     if let Some(client) = client {
         let now = Instant::now();
@@ -261,27 +261,36 @@ async fn converse<S>(
     }
     // A close frame is lost where the stream is dropped while the client still writes: take what comes, for a while.
     outbox.send(Out::Cut);
-    let drain = async { while let Some(Ok(_)) = frames.next().await {} };
-    timeout(GOODBYE, drain).await.ok();
-    if !writer.is_finished() {
+    if !writer.is_finished() && timeout(GOODBYE, &mut writer).await.is_err() {
         writer.abort();
     }
+    let drain = async { while let Some(Ok(_)) = frames.next().await {} };
+    timeout(GOODBYE, drain).await.ok();
 }
 
 /// Whether there is more to hear.
 fn hear(world: &Arc<World>, client: &Arc<Client>, frame: Option<Result<Message, WsError>>) -> bool {
     match frame {
-        Some(Ok(Message::Text(text))) => take(world, client, &text),
+        Some(Ok(Message::Text(text))) => return take_if_small(world, client, &text),
         // A binary frame with JSON in it is as good.
-        Some(Ok(Message::Binary(bytes))) => take(world, client, &String::from_utf8_lossy(&bytes)),
+        Some(Ok(Message::Binary(bytes))) => {
+            return take_if_small(world, client, &String::from_utf8_lossy(&bytes));
+        }
         Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
         Some(Ok(Message::Close(_))) | None => return false,
-        Some(Err(WsError::Capacity(CapacityError::MessageTooLong { .. }))) => {
-            client.close(1009, "");
-            return false;
-        }
         Some(Err(_)) => return false,
     }
+    true
+}
+
+/// A frame over the limit is read to its end before the connection is closed: a client that still writes would never see
+/// the close.
+fn take_if_small(world: &Arc<World>, client: &Arc<Client>, text: &str) -> bool {
+    if text.len() > world.contract.max_payload() {
+        client.close(1009, "");
+        return false;
+    }
+    take(world, client, text);
     true
 }
 

@@ -37,9 +37,14 @@ fn hears(client: &Arc<Client>, audience: Audience) -> bool {
 }
 
 /// After every write of the configuration, on gateways that tell of it.
-pub(super) fn config_changed(world: &World, state: &mut State) {
+pub(super) fn config_changed(world: &World, state: &mut State, changed: &[String]) {
     if world.contract.tells_of_config() {
-        state.tell(READERS, "chat.metadata.changed", &json!({}));
+        if changed
+            .iter()
+            .any(|path| path.starts_with("agents") || path.starts_with("models"))
+        {
+            state.tell(READERS, "chat.metadata.changed", &json!({}));
+        }
         let payload = json!({
             "path": world.places.config_path(),
             "hash": state.config.hash(world.contract),

@@ -238,15 +238,18 @@ impl State {
         }
     }
 
-    /// At a turn's start: once somebody has said who the agent is, its birth is over and BOOTSTRAP.md goes.
+    /// At a turn's start: once somebody has said who the agent is, its birth is over and BOOTSTRAP.md goes. Seen on 2026.9.6,
+    /// file by file: other words in AGENTS.md or in BOOTSTRAP.md itself do not count.
     pub(super) fn consume_bootstrap(&mut self, workspace: &str, contract: Contract) {
-        let told = ["IDENTITY.md", "USER.md", "SOUL.md"].iter().any(|name| {
-            let seed = identity_file::seeds(contract)
-                .iter()
-                .find(|(seed, _)| seed == name);
-            let found = self.files.read(workspace, name);
-            found.is_some_and(|file| seed.is_none_or(|(_, text)| *text != &*file.text))
-        });
+        let told = ["IDENTITY.md", "USER.md", "SOUL.md", "MEMORY.md"]
+            .iter()
+            .any(|name| {
+                let seed = identity_file::seeds(contract)
+                    .iter()
+                    .find(|(seed, _)| seed == name);
+                let found = self.files.read(workspace, name);
+                found.is_some_and(|file| seed.is_none_or(|(_, text)| *text != &*file.text))
+            });
         if told && self.files.remove(workspace, "BOOTSTRAP.md") {
             self.files.grow(workspace);
         }

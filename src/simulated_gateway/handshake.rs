@@ -281,7 +281,11 @@ pub(super) async fn admit(
     let refused = {
         let mut state = world.lock();
         match authenticate(world, &mut state, peer, &asked, device.as_ref()) {
-            Ok(by) => return let_in(world, &mut state, peer, &asked, device, by).map_err(Refused::from),
+            Ok(by) => {
+                let proxied = head.speaks_for_a_proxy() && contract.clears_scopes();
+                let local = peer.is_loopback() && !proxied;
+                return let_in(world, &mut state, (peer, local), &asked, device, by).map_err(Refused::from);
+            }
             Err(refusal) => refusal,
         }
     };
@@ -509,7 +513,7 @@ fn with_reason(
 fn let_in(
     world: &World,
     state: &mut State,
-    peer: Peer,
+    (peer, on_loopback): (Peer, bool),
     asked: &Asked<'_>,
     device: Option<Device>,
     by: By,
@@ -519,7 +523,6 @@ fn let_in(
     if asked.is_control_ui() && !open_ui {
         control_ui_may_enter(world, asked, device.is_some())?;
     }
-    let on_loopback = peer.is_loopback();
     let own_backend = on_loopback && asked.is("gateway-client", "backend");
     let own_client = own_backend || (on_loopback && asked.is("cli", "cli"));
     let asked_scopes = asked.scopes.clone().unwrap_or_default();

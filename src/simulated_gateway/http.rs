@@ -62,7 +62,8 @@ impl Head {
             .is_some_and(|to| to.eq_ignore_ascii_case("websocket"))
     }
 
-    fn speaks_for_a_proxy(&self) -> bool {
+    /// Whether it came through a proxy, or says so.
+    pub(super) fn speaks_for_a_proxy(&self) -> bool {
         self.headers
             .iter()
             .any(|(name, _)| name.starts_with("x-forwarded-") || name == "forwarded" || name == "x-real-ip")
@@ -149,15 +150,15 @@ pub(super) fn answer(world: &World, head: &Head) -> Reply {
         Contract::V2026_7_35 => &["/healthz", "/health", "/readyz", "/ready"],
         Contract::V2026_9_6 => &["/healthz", "/health", "/readyz", "/ready", "/startupz"],
     };
+    if !["GET", "HEAD"].contains(&head.method.as_str()) {
+        return Reply::text("405 Method Not Allowed", "Method Not Allowed");
+    }
     if !probes.contains(&head.path.as_str()) {
         return if head.path.starts_with("/api/") && world.contract != Contract::V2026_2_9 {
             Reply::text("404 Not Found", "Not Found")
         } else {
             page()
         };
-    }
-    if !["GET", "HEAD"].contains(&head.method.as_str()) {
-        return Reply::text("405 Method Not Allowed", "Method Not Allowed");
     }
     let up = *world.phase.borrow() == Phase::Up;
     let uptime = world.lock().uptime_ms();

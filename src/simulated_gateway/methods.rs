@@ -157,6 +157,7 @@ const METHODS: &[Method] = &[
         files::workspace_get,
     ),
     now("config.get", READ, NOTHING, config::get),
+    now("config.schema", READ, NOTHING, config::schema),
     now(
         "config.schema.lookup",
         READ,
@@ -661,12 +662,16 @@ fn check<'a>(
             .budget
             .spend(contract, method, &client.spender, Instant::now())?;
     }
-    match params {
-        Value::Object(params) => Ok((found, params)),
-        _ if takes(found, contract).is_none() => Ok((found, Map::new())),
-        _ => Err(Refusal::invalid(format!(
+    // A method that does not look at its parameters takes anything.
+    let open = takes(found, contract).is_none();
+    if let Value::Object(params) = params {
+        Ok((found, params))
+    } else if open {
+        Ok((found, Map::new()))
+    } else {
+        Err(Refusal::invalid(format!(
             "invalid {method} params: must be object"
-        ))),
+        )))
     }
 }
 

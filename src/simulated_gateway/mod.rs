@@ -141,18 +141,13 @@ impl Default for LockOut {
 }
 
 /// How an agent's turn ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Turns {
     /// As on a gateway without a model: every turn fails.
+    #[default]
     Fail,
     /// With this answer.
     Reply(String),
-}
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self::Fail
-    }
 }
 
 /// Who is at the other end.

@@ -6,11 +6,11 @@ use serde_json::{Map, Value, json};
 pub(super) struct Refusal {
     pub(super) code: &'static str,
     pub(super) message: String,
-    pub(super) details: Option<Value>,
+    pub(super) details: Option<Box<Value>>,
     pub(super) retry_after_ms: Option<u64>,
     pub(super) retryable: bool,
     /// `chat.send` answers a failed run with its outcome and an error both.
-    pub(super) payload: Option<Value>,
+    pub(super) payload: Option<Box<Value>>,
 }
 
 pub(super) type Answer = Result<Value, Refusal>;
@@ -44,7 +44,7 @@ impl Refusal {
     }
 
     pub(super) fn details(mut self, details: Value) -> Self {
-        self.details = Some(details);
+        self.details = Some(Box::new(details));
         self
     }
 
@@ -55,7 +55,7 @@ impl Refusal {
     }
 
     pub(super) fn with_payload(mut self, payload: Value) -> Self {
-        self.payload = Some(payload);
+        self.payload = Some(Box::new(payload));
         self
     }
 
@@ -73,7 +73,7 @@ impl Refusal {
         error.insert("code".into(), json!(code));
         error.insert("message".into(), json!(message));
         if let Some(details) = details {
-            error.insert("details".into(), details.clone());
+            error.insert("details".into(), (**details).clone());
         }
         if *retryable {
             error.insert("retryable".into(), json!(true));

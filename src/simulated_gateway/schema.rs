@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::contract::Contract;
 use super::ids;
@@ -209,6 +209,38 @@ fn joined(at: &str, key: &str) -> String {
     } else {
         format!("{at}.{key}")
     }
+}
+
+/// The tree as a JSON Schema, for `config.schema`.
+pub(super) fn json_schema(contract: Contract) -> Value {
+    as_schema(of(contract))
+}
+
+fn as_schema(node: &Value) -> Value {
+    if let Some(kind) = node.as_str() {
+        return if kind == "any" {
+            json!({})
+        } else {
+            json!({ "type": kind })
+        };
+    }
+    if let Some(items) = node.as_array() {
+        return json!({ "type": "array", "items": items.first().map(as_schema) });
+    }
+    if let Some(values) = allowed_values(node) {
+        return json!({ "enum": values });
+    }
+    if let Some(alternatives) = node.get("|").and_then(Value::as_array) {
+        return json!({ "anyOf": alternatives.iter().map(as_schema).collect::<Vec<_>>() });
+    }
+    let known = node
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| *key != "*");
+    let properties: Map<String, Value> = known.map(|(key, node)| (key.clone(), as_schema(node))).collect();
+    let others = node.get("*").map_or(json!(false), as_schema);
+    json!({ "type": "object", "properties": properties, "additionalProperties": others })
 }
 
 /// The node at a path of `config.schema.lookup`, where `*` stands for any key.

@@ -176,6 +176,14 @@ pub(super) fn identity(state: &mut State, _call: &Call<'_>) -> Answer {
 
 pub(super) fn wake(state: &mut State, call: &Call<'_>) -> Answer {
     const KEPT: usize = 20;
+    if let Some(agent) = call.params.get("agentId").and_then(Value::as_str)
+        && call.contract() == Contract::V2026_9_6
+        && state.roster.find(agent).is_none()
+    {
+        return Err(Refusal::unavailable(format!(
+            "Error: cron job agent is unavailable: {agent}"
+        )));
+    }
     state.wakes.push_back(json!(call.text("text")));
     if state.wakes.len() > KEPT {
         state.wakes.pop_front();

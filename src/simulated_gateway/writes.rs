@@ -124,7 +124,7 @@ fn plan(state: &mut State, call: &Call<'_>, write: Write) -> Result<Plan, Refusa
     let mut document = old.clone();
     let mut plan = match write {
         Write::Create => {
-            let (id, answer) = agents::created(state, call, &mut document)?;
+            let (id, answer) = agents::created(call, &mut document)?;
             Plan {
                 born: Some(id),
                 new_agents: 1,
@@ -148,9 +148,13 @@ fn plan(state: &mut State, call: &Call<'_>, write: Write) -> Result<Plan, Refusa
             }
         }
         Write::Patch => patched(state, call, document)?,
-        Write::Set | Write::Apply => replaced(state, call, write, document)?,
+        Write::Set | Write::Apply => replaced(state, call, write)?,
     };
-    plan.changed = merge::changed(state.config.document(), &plan.document, false);
+    plan.changed = merge::changed(
+        &config::source(state.config.document(), call.contract()),
+        &config::source(&plan.document, call.contract()),
+        false,
+    );
     if write == Write::Patch || write == Write::Apply {
         let before = roster::entries(state.config.document(), call.contract());
         let after = roster::entries(&plan.document, call.contract());
@@ -206,7 +210,8 @@ fn patched(state: &State, call: &Call<'_>, mut document: Value) -> Result<Plan, 
         match call.params.get("baseHash").and_then(Value::as_str) {
             Some(hash) if hash != state.config.hash(contract) => return Err(stale()),
             None if document != *old => {
-                let paths = merge::changed(old, &document, true).join(", ");
+                let source = |document| config::source(document, contract);
+                let paths = merge::changed(&source(old), &source(&document), true).join(", ");
                 return Err(Refusal::invalid(format!(
                     "config base hash required for {paths}; re-run config.get and retry with baseHash"
                 )));
@@ -231,7 +236,7 @@ fn patched(state: &State, call: &Call<'_>, mut document: Value) -> Result<Plan, 
     Ok(plan)
 }
 
-fn replaced(state: &State, call: &Call<'_>, write: Write, old: Value) -> Result<Plan, Refusal> {
+fn replaced(state: &State, call: &Call<'_>, write: Write) -> Result<Plan, Refusal> {
     base_hash_is_ours(state, call)?;
     let method = if write == Write::Set {
         "config.set"
@@ -239,10 +244,11 @@ fn replaced(state: &State, call: &Call<'_>, write: Write, old: Value) -> Result<
         "config.apply"
     };
     let mut document = object_of(&call.text("raw"), method)?;
-    config::restore(&mut document, &old);
+    let old = state.config.document();
+    config::restore(&mut document, old);
     let contract = call.contract();
     valid(&document, contract)?;
-    keeps_the_roster(&old, &document, contract, write)?;
+    keeps_the_roster(old, &document, contract, write)?;
     let mut plan = Plan::of(
         document,
         json!({ "ok": true, "path": call.world.places.config_path() }),
@@ -395,9 +401,11 @@ fn write_it(call: &Call<'_>, plan: Plan) -> Wrote {
         complete(call, &state, &mut answer, &changed);
     }
     // What agents.create made is told of when it can be seen.
-    if born.is_none() && !changed.is_empty() {
+    // Connections that end with the write hear nothing of it.
+    let ends = state.config.shared_token() != old_token || is_policy(&changed);
+    if born.is_none() && !changed.is_empty() && !ends {
         cron::follow(world, &mut state);
-        events::config_changed(world, &mut state);
+        events::config_changed(world, &mut state, &changed);
     }
     Wrote {
         answer,
@@ -485,10 +493,6 @@ fn bury(world: &World, state: &mut State, agent: &roster::Agent, with_files: boo
 fn complete(call: &Call<'_>, state: &State, answer: &mut Value, changed: &[String]) {
     let contract = call.contract();
     let mut more = json!({ "config": state.config.redacted() });
-    // config.set and apply have no sentinel of a patch; what they have in common is enough to be relied on.
-    let is_patch =
-        call.params.contains_key("replacePaths") || answer.get("noop").is_some() || changed.is_empty();
-    let _ = is_patch;
     let no_op = changed.is_empty() && contract != Contract::V2026_2_9;
     if no_op {
         merge::lay_over(&mut more, &json!({ "noop": true }));
@@ -549,11 +553,7 @@ fn finish(call: &Call<'_>, id: &Value, wrote: Wrote, armed: &Armed) {
     let restarts = restarts || (contract.restarts_on_every_write());
     let close = if token_changed && contract.clears_scopes() {
         Some("gateway auth changed")
-    } else if contract == Contract::V2026_9_6
-        && changed
-            .iter()
-            .any(|path| path.starts_with("gateway.trustedProxies"))
-    {
+    } else if contract == Contract::V2026_9_6 && is_policy(&changed) {
         Some("gateway policy changed")
     } else {
         None
@@ -579,9 +579,16 @@ fn finish(call: &Call<'_>, id: &Value, wrote: Wrote, armed: &Armed) {
             world.pause(world.contract.visibility_delay()).await;
             let mut state = world.lock();
             cron::follow(&world, &mut state);
-            events::config_changed(&world, &mut state);
+            events::config_changed(&world, &mut state, &["agents".to_owned()]);
         });
     }
+}
+
+/// A change of whom the gateway trusts ends connections too.
+fn is_policy(changed: &[String]) -> bool {
+    changed
+        .iter()
+        .any(|path| path.starts_with("gateway.trustedProxies"))
 }
 
 /// Whoever came with the shared token has to come again.
@@ -610,5 +617,5 @@ pub(super) fn lose_entry(world: &World, id: &str) {
     let State { roster, config, .. } = &mut *state;
     roster.follow(config.document(), contract, &world.places, &[]);
     cron::follow(world, &mut state);
-    events::config_changed(world, &mut state);
+    events::config_changed(world, &mut state, &["agents".to_owned()]);
 }

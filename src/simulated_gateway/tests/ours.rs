@@ -139,12 +139,7 @@ async fn our_device_is_paired() {
     for contract in [Contract::V2026_9_6, Contract::V2026_7_35, Contract::V2026_2_9] {
         let gateway = gateway(contract);
         let key = DeviceKey::from_seed(&[7; 32]);
-        let session = session(
-            &gateway,
-            remote(),
-            "secret",
-            Identity::Device(Arc::new(key).into()),
-        );
+        let session = session(&gateway, remote(), "secret", Identity::Device(Arc::new(key)));
         let state = until(&session, |state| matches!(state, State::Down(_))).await;
         let State::Down(Trouble::PairingRequired(gateway::trouble::PairingRequest { request_id, .. })) =
             state
