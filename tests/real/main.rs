@@ -18,5 +18,6 @@
 #[macro_use]
 mod bed;
 mod beds;
+mod conformance;
 mod line;
 mod schema;
