@@ -1,9 +1,10 @@
 # What a person does here. `make` alone says so.
-.PHONY: help run test lint crds
+.PHONY: help run test conformance lint crds
 
 help:
 	@echo 'make run    what is needed to run the operator here, and the command'
 	@echo 'make test   everything that this machine can prove, with a table of evidence at the end'
+	@echo 'make conformance   what gateways say, real and simulated, against what is recorded (takes about 15 minutes)'
 	@echo 'make lint   formatting and clippy'
 	@echo 'make crds   writes crds/ from the types'
 
@@ -14,6 +15,9 @@ run:
 
 test:
 	@tests/run
+
+conformance:
+	cargo test --no-fail-fast --test real conformance:: -- --test-threads=1 --nocapture
 
 lint:
 	cargo fmt --check

@@ -54,7 +54,7 @@ pub async fn a_signature_that_is_none(s: &mut Subject) -> Seen {
 
 pub async fn another_nonce(s: &mut Subject) -> Seen {
     signed(s, 2, |device| {
-        device["nonce"] = json!("00000000-0000-0000-0000-000000000000")
+        device["nonce"] = json!("00000000-0000-0000-0000-000000000000");
     })
     .await
 }

@@ -65,8 +65,8 @@ pub async fn ids(s: &Subject, client: &mut Client) -> String {
 /// A connection of its own for each write: its own write budget, three a minute before 2026.8.
 pub async fn patch(s: &Subject, patch: &Value, more: &Value) -> Answer {
     let mut client = s.client().await;
-    let answer = s.patch_with(&mut client, patch, more).await;
-    answer
+
+    s.patch_with(&mut client, patch, more).await
 }
 
 /// Run first: a roster without `agents.ownership` is refused while there is none.
@@ -525,7 +525,7 @@ pub async fn a_write_that_halves_the_file(s: &mut Subject) -> Seen {
             seen.line("  because of its size", answer.message().contains("size-drop:"));
         }
         Answer::Ok(_) | Answer::Closed(..) | Answer::Silent => {
-            seen.answer("agents.delete", &answer, &["/ok"])
+            seen.answer("agents.delete", &answer, &["/ok"]);
         }
     }
     seen.line(
