@@ -205,7 +205,6 @@ const ONE_GATEWAY: &[Case] = cases! {
     ALL events::a_file_is_not_told;
     NEWER events::agents_are_told;
     NEWER events::a_heartbeat_is_told_as_a_job;
-    ALL events::a_session_is_told;
     ALL limits::a_frame_that_is_too_big;
     ALL limits::too_many_at_once;
     ALL limits::the_write_budget;
