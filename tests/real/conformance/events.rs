@@ -46,7 +46,7 @@ pub async fn a_patch_is_told(s: &mut Subject) -> Seen {
     let answer = s.patch(&mut writer, &level).await;
     seen.answer("config.patch", &answer, &["/ok", "/changedPaths"]);
     let told = reader.event("config.changed", Duration::from_secs(5)).await;
-    let told = told.map(|event| event["payload"].clone()).unwrap_or(Value::Null);
+    let told = told.map_or(Value::Null, |event| event["payload"].clone());
     seen.line(
         "config.changed has path and ts",
         told["path"].is_string() && told["ts"].is_number(),

@@ -278,7 +278,7 @@ fn run(mut subject: Subject, what: &str, cases: &[Case]) -> Vec<String> {
             continue;
         }
         let since = Instant::now();
-        let running = tokio_timeout((case.run)(&mut subject));
+        let running = within_reason((case.run)(&mut subject));
         let outcome = runtime.block_on(AssertUnwindSafe(running).catch_unwind());
         let wanted = said::expected(case.theme)
             .remove(case.name)
@@ -335,7 +335,7 @@ fn all_as_expected(differing: &[String]) {
     );
 }
 
-async fn tokio_timeout<T>(running: impl Future<Output = T>) -> Option<T> {
+async fn within_reason<T>(running: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(LONGEST, running).await.ok()
 }
 
