@@ -11,8 +11,6 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stderr,
-    clippy::wildcard_enum_match_arm,
-    clippy::large_enum_variant,
     reason = "everything here is a test or serves tests: clippy sees only #[test] functions as such, \
               and a bed offers more than the tests of one day use"
 )]

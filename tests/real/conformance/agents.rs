@@ -54,7 +54,6 @@ pub async fn the_list_of_a_new_gateway(s: &mut Subject) -> Seen {
         "identity",
         "agentRuntime",
         "workspaceGit",
-        "thinkingLevels",
     ] {
         seen.line(&format!("main has {field}"), main.get(field).is_some());
     }

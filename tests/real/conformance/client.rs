@@ -73,9 +73,12 @@ impl Client {
         let (socket, _) = timeout(PATIENCE, upgrade)
             .await
             .map_err(|_| "no upgrade".to_owned())?
-            .map_err(|error| match error {
-                tungstenite::Error::Http(response) => format!("HTTP {}", response.status().as_u16()),
-                other => other.to_string(),
+            .map_err(|error| {
+                if let tungstenite::Error::Http(response) = &error {
+                    format!("HTTP {}", response.status().as_u16())
+                } else {
+                    error.to_string()
+                }
             })?;
         let (leaving, outbox) = mpsc::unbounded_channel();
         let (inbox, heard) = mpsc::unbounded_channel();

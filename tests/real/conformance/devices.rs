@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Answer, Client};
 use super::device::Device;
 use super::seen::Seen;
 use super::subject::Subject;
@@ -104,10 +104,7 @@ pub async fn loopback_needs_no_approval(s: &mut Subject) -> Seen {
         let (mut client, challenge) = Client::open(&s.url).await.expect("a challenge");
         let answer = client.greet(&device.greeting(&greeting, &challenge)).await;
         seen.answer(&format!("{id}/{mode}"), &answer, &["/auth/scopes"]);
-        let token = match &answer {
-            super::client::Answer::Ok(hello) => hello["auth"]["deviceToken"].is_string(),
-            _ => false,
-        };
+        let token = matches!(&answer, Answer::Ok(hello) if hello["auth"]["deviceToken"].is_string());
         seen.line("  is given a device token", token);
         let list = owner.call("device.pair.list", &json!({})).await.must();
         seen.line("  is on record", list["paired"].to_string().contains(&device.id));

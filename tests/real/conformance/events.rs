@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::roster::{patch, patch_of};
 use super::seen::Seen;
-use super::subject::{Subject, V2026_2_9};
+use super::subject::Subject;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -126,23 +126,5 @@ pub async fn a_heartbeat_is_told_as_a_job(s: &mut Subject) -> Seen {
     let removed = client.event_like(SOON, about("removed")).await;
     seen.line("cron removed heartbeat:beater", removed.is_some());
     s.delete(&mut client, "beater").await.must();
-    seen
-}
-
-pub async fn a_session_is_told(s: &mut Subject) -> Seen {
-    let mut seen = s.seen();
-    let mut client = s.client().await;
-    let bench = s.bench(&mut client).await;
-    // Newer gateways tell sessions only to who asked for them.
-    if s.contract != V2026_2_9 {
-        let answer = client.call("sessions.subscribe", &json!({})).await;
-        seen.answer("sessions.subscribe", &answer, &[]);
-    }
-    client
-        .call("sessions.reset", &json!({ "key": format!("agent:{bench}:main") }))
-        .await
-        .must();
-    let told = client.event("sessions.changed", Duration::from_secs(3)).await;
-    seen.line("sessions.changed", told.is_some());
     seen
 }

@@ -42,14 +42,13 @@ pub fn patch_of(contract: Contract, entries: &[(&str, Value)]) -> Value {
 /// The config's entries by id, whatever they are kept in.
 pub async fn entries(s: &Subject, client: &mut Client) -> Value {
     let (config, _) = s.config(client).await;
-    match &config["agents"]["list"] {
-        Value::Array(list) => list
-            .iter()
-            .map(|entry| (entry["id"].as_str().unwrap_or_default().to_owned(), entry.clone()))
-            .collect::<serde_json::Map<String, Value>>()
-            .into(),
-        _ => config["agents"]["entries"].clone(),
-    }
+    let Some(list) = config["agents"]["list"].as_array() else {
+        return config["agents"]["entries"].clone();
+    };
+    list.iter()
+        .map(|entry| (entry["id"].as_str().unwrap_or_default().to_owned(), entry.clone()))
+        .collect::<serde_json::Map<String, Value>>()
+        .into()
 }
 
 pub async fn ids(s: &Subject, client: &mut Client) -> String {
@@ -65,7 +64,6 @@ pub async fn ids(s: &Subject, client: &mut Client) -> String {
 /// A connection of its own for each write: its own write budget, three a minute before 2026.8.
 pub async fn patch(s: &Subject, patch: &Value, more: &Value) -> Answer {
     let mut client = s.client().await;
-
     s.patch_with(&mut client, patch, more).await
 }
 

@@ -112,11 +112,20 @@ fn refusal(error: &Value) -> String {
     said
 }
 
+/// In what order paths have changed is nobody's business.
+fn in_order(field: &str, value: &Value) -> Value {
+    let mut value = value.clone();
+    if let (Some(list), "/changedPaths") = (value.as_array_mut(), field) {
+        list.sort_by_key(Value::to_string);
+    }
+    value
+}
+
 fn picked(payload: &Value, fields: &[&str]) -> String {
     fields.iter().fold(String::new(), |mut said, field| {
         let value = payload
             .pointer(field)
-            .map_or("absent".to_owned(), Value::to_string);
+            .map_or("absent".to_owned(), |value| in_order(field, value).to_string());
         let name = field.trim_start_matches('/').replace('/', ".");
         write!(said, " {name}={value}").expect("a String takes all");
         said

@@ -117,7 +117,6 @@ pub async fn the_shape_of_the_list(s: &mut Subject) -> Seen {
         "hasMore",
         "nextOffset",
         "sessions",
-        "defaults",
     ] {
         seen.line(key, list.get(key).is_some());
     }

@@ -60,7 +60,7 @@ pub struct Subject {
 }
 
 enum Kind {
-    Real(OpenClaw),
+    Real(Box<OpenClaw>),
     Simulated { process: Process, _folder: Scratch },
 }
 
@@ -96,7 +96,7 @@ impl Subject {
                 .map_or_else(|| gateway.url(), |door| format!("ws://{}", door.address)),
             token,
             root,
-            kind: Kind::Real(gateway),
+            kind: Kind::Real(Box::new(gateway)),
             _door: door,
             bench: false,
         })
@@ -210,7 +210,9 @@ impl Subject {
                 Ok((mut client, _)) => match client.greet(greeting).await {
                     Answer::Ok(hello) => return (client, hello),
                     // "gateway starting; retry shortly"
-                    refused => format!("{refused:?}"),
+                    refused @ (Answer::Refused { .. } | Answer::Closed(..) | Answer::Silent) => {
+                        format!("{refused:?}")
+                    }
                 },
             };
             assert!(start.elapsed() < Duration::from_secs(90), "no hello-ok: {why}");
