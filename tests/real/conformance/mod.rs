@@ -54,7 +54,6 @@ struct Case {
 const ALL: &[Contract] = &Contract::ALL;
 /// Protocol 4.
 const NEWER: &[Contract] = &[V2026_9_6, V2026_7_35];
-const NEWEST: &[Contract] = &[V2026_9_6];
 
 macro_rules! cases {
     ($($contracts:ident $theme:ident::$name:ident;)*) => {
