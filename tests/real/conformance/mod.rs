@@ -54,7 +54,6 @@ struct Case {
 const ALL: &[Contract] = &Contract::ALL;
 /// Protocol 4.
 const NEWER: &[Contract] = &[V2026_9_6, V2026_7_35];
-const NEWEST: &[Contract] = &[V2026_9_6];
 
 macro_rules! cases {
     ($($contracts:ident $theme:ident::$name:ident;)*) => {
@@ -203,7 +202,7 @@ const ONE_GATEWAY: &[Case] = cases! {
     ALL events::what_time_brings;
     NEWER events::a_patch_is_told;
     ALL events::a_file_is_not_told;
-    NEWER events::agents_are_told;
+    NEWER events::a_new_agent_is_told;
     NEWER events::a_heartbeat_is_told_as_a_job;
     ALL limits::a_frame_that_is_too_big;
     ALL limits::too_many_at_once;
