@@ -18,12 +18,4 @@ impl<T> Fact<T> {
             Self::Known(known) => Fact::Known(change(known)),
         }
     }
-
-    pub fn as_ref(&self) -> Fact<&T> {
-        match self {
-            Self::Absent => Fact::Absent,
-            Self::Unknown => Fact::Unknown,
-            Self::Known(known) => Fact::Known(known),
-        }
-    }
 }

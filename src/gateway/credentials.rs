@@ -94,6 +94,16 @@ pub enum Identity {
     ControlUi,
 }
 
+impl Identity {
+    /// The id of the device that is presented, if one is.
+    pub fn device_id(&self) -> Option<&str> {
+        match self {
+            Self::Device(key) => Some(key.id()),
+            Self::TokenOnly | Self::ControlUi => None,
+        }
+    }
+}
+
 impl Credentials {
     pub fn fingerprint(&self) -> Fingerprint {
         let Self { token, identity } = self;

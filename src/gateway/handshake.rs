@@ -266,10 +266,7 @@ fn connect_params(credentials: &Credentials, challenge: &Challenge) -> Value {
 }
 
 fn of_refusal(refusal: &Refusal, credentials: &Credentials) -> Trouble {
-    let device_id = match &credentials.identity {
-        Identity::Device(key) => Some(key.id()),
-        Identity::TokenOnly | Identity::ControlUi => None,
-    };
+    let device_id = credentials.identity.device_id();
     match (Trouble::of_refusal(refusal, device_id), &credentials.identity) {
         // The control UI never has a device. 2026.2.9 asks for one where it means the token.
         (Trouble::DeviceNeeded, Identity::ControlUi) if credentials.token.is_none() => Trouble::TokenMissing,

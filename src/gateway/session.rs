@@ -15,7 +15,7 @@ use super::address::Address;
 use super::commit::Commits;
 use super::connection::{CallError, Connection, Ended, Meter, Outcome};
 use super::contract::Contract;
-use super::credentials::{Credentials, Identity};
+use super::credentials::Credentials;
 use super::dial::Dial;
 use super::frame;
 use super::guard::{Guard, Leave};
@@ -447,16 +447,6 @@ impl BackOff {
     /// About this long: up to a fifth more.
     fn spread(&mut self, pause: Duration) -> Duration {
         pause + self.rng.random_range(Duration::ZERO..=pause / 5)
-    }
-}
-
-/// Whether this target presents a device: for the owner's words about pairing.
-impl Target {
-    pub fn device_id(&self) -> Option<&str> {
-        match &self.credentials.identity {
-            Identity::Device(key) => Some(key.id()),
-            Identity::TokenOnly | Identity::ControlUi => None,
-        }
     }
 }
 

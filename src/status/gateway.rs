@@ -376,9 +376,8 @@ fn conditions(
     let look_again = if ours { Some(SOON) } else { patience };
     let mut list = vec![book.write(condition::READY, ready)];
     // Patience is for each reason anew, and this condition's time is what it is measured by.
-    let same = find(&before.conditions, condition::RECONCILING)
-        .is_some_and(|c| c.reason == ready.reason.to_string());
-    let clock = if same { &before.conditions[..] } else { &[] };
+    let clock =
+        earlier(gateway, before, condition::RECONCILING, ready.reason).map_or(&[][..], std::slice::from_ref);
     list.extend(reconciling.map(|finding| {
         Book {
             before: clock,
@@ -409,7 +408,7 @@ fn progress(
         truth: Truth::True,
         ..ready.clone()
     };
-    let waiting = || {
+    let as_waiting = || {
         Finding::new(
             Truth::True,
             ready.reason,
@@ -420,21 +419,30 @@ fn progress(
         Remedy::None => (None, None, None),
         Remedy::Person => (None, Some(as_true()), None),
         Remedy::Wait => {
-            let same_spec = before.observed_generation == gateway.metadata.generation;
-            let earlier = |kind| find(&before.conditions, kind).filter(|_| same_spec);
-            if earlier(condition::STALLED).is_some_and(|stalled| stalled.reason == ready.reason.to_string()) {
+            if earlier(gateway, before, condition::STALLED, ready.reason).is_some() {
                 return (None, Some(as_true()), None);
             }
-            let same =
-                earlier(condition::RECONCILING).filter(|waiting| waiting.reason == ready.reason.to_string());
-            let since = same.map_or(now, |waiting| waiting.last_transition_time.0);
+            let waiting = earlier(gateway, before, condition::RECONCILING, ready.reason);
+            let since = waiting.map_or(now, |waiting| waiting.last_transition_time.0);
             let waited = Duration::try_from(now.duration_since(since)).unwrap_or_default();
             match PATIENCE.checked_sub(waited).filter(|left| !left.is_zero()) {
-                Some(left) => (Some(waiting()), None, Some(left)),
+                Some(left) => (Some(as_waiting()), None, Some(left)),
                 None => (None, Some(as_true()), None),
             }
         }
     }
+}
+
+/// A condition that was there before, of this spec and for this reason: with another one patience begins anew.
+fn earlier<'a>(
+    gateway: &Gateway,
+    before: &'a GatewayStatus,
+    kind: &str,
+    reason: Reason,
+) -> Option<&'a Condition> {
+    find(&before.conditions, kind)
+        .filter(|_| before.observed_generation == gateway.metadata.generation)
+        .filter(|condition| condition.reason == reason.to_string())
 }
 
 /// An annotation counts as handled when the session has tried, or there is nothing to try.
@@ -466,7 +474,7 @@ fn device(
         .connection
         .as_ref()
         .ok()
-        .and_then(|wanted| wanted.target.device_id())?;
+        .and_then(|wanted| wanted.target.credentials.identity.device_id())?;
     let pairing = match state {
         Some(State::Down(Trouble::PairingRequired(request))) => {
             let request_id = fit(request.request_id.as_deref().unwrap_or_default(), SHORT);

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::*;
-use crate::gateway::credentials::Token;
+use crate::gateway::credentials::{Identity, Token};
 use crate::gateway::device::DeviceKey;
 use crate::gateway::dial::Stream;
 use crate::gateway::guard::Hold;

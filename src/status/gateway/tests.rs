@@ -317,6 +317,23 @@ fn another_reason_or_another_spec_starts_waiting_anew() {
     );
 }
 
+/// The second pass over an edited spec must not find the clock of the old one still running.
+#[test]
+fn an_edited_spec_is_waited_for_its_own_five_minutes() {
+    let mut snapshot = snapshot(harbour());
+    let down = || Some(State::Down(Trouble::ConnectionRefused));
+    let first = pass(&snapshot, down(), 0);
+    then(&mut snapshot, &first);
+    let mut edited = snapshot.gateway.as_ref().clone();
+    edited.metadata.generation = Some(2);
+    snapshot.gateway = Arc::new(edited);
+    let second = pass(&snapshot, down(), 290);
+    then(&mut snapshot, &second);
+    let third = pass(&snapshot, down(), 310);
+    assert_eq!(status_of(&third, "Stalled"), None);
+    assert_eq!(third.look_again, Some(Duration::from_secs(280)));
+}
+
 #[test]
 fn an_event_is_told_once_and_not_for_moments_between() {
     let mut snapshot = snapshot(harbour());
