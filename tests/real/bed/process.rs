@@ -172,6 +172,13 @@ impl Process {
         if self.is_alive() {
             send(signal, &self.pid.to_string());
         }
+        // `kill` comes back when the signal is pending. Until the process has stopped, a SIGTERM that follows overtakes
+        // the SIGSTOP (the lower number is delivered first) and ends it.
+        if signal == "STOP" {
+            eventually(&format!("{} has stopped", self.name), 20, || {
+                (!self.is_alive() || state(self.pid) == Some('T')).then_some(())
+            });
+        }
     }
 
     /// Ends it in order and says how it ended and how long that took.
@@ -222,11 +229,13 @@ impl Drop for Process {
 
 /// Whether a process of this pid runs. A zombie does not: it only waits for its parent to ask.
 pub fn runs(pid: u32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return false;
-    };
-    let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
-    !matches!(state, None | Some('Z' | 'X'))
+    !matches!(state(pid), None | Some('Z' | 'X'))
+}
+
+/// The letter that `ps` shows.
+fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(") ").next().and_then(|rest| rest.chars().next())
 }
 
 fn code(status: ExitStatus) -> i32 {
