@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod command;
+pub mod control_plane;
 pub mod controller;
 pub mod desired;
 pub mod execute;

@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("gateway",    &[]),
     // Nothing of ours, so that client and simulation check one another.
     ("simulated_gateway", &[]),
+    ("control_plane", &["resource"]),
     ("desired",    &["resource", "fact", "gateway"]),
     ("observed",   &["desired", "fact", "gateway"]),
     ("plan",       &["fact", "gateway", "desired", "observed"]),
@@ -65,8 +66,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("tungstenite", &["gateway", "simulated_gateway"]),
     ("tokio_tungstenite", &["gateway", "simulated_gateway"]),
     ("crate::gateway::frame", &["gateway"]),
-    ("kube::Api", &["cluster"]),
-    ("kube::api", &["cluster"]),
+    ("kube::Api", &["cluster", "control_plane"]),
+    ("kube::api", &["cluster", "control_plane"]),
     ("println!", &["command"]),
     ("eprintln!", &["command"]),
 ];
