@@ -3,13 +3,16 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::kind::Kind;
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Status {
     pub code: u16,
     pub reason: Reason,
     pub message: String,
-    pub details: Option<Details>,
+    /// Boxed: most results are no refusal.
+    pub details: Option<Box<Details>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -51,6 +54,192 @@ pub enum Reason {
     InternalError,
     ServiceUnavailable,
     Timeout,
+}
+
+/// Made by what is wrong, in the API server's words.
+impl Status {
+    fn new(code: u16, reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            details: None,
+        }
+    }
+
+    /// About one object, or the resource where `name` is empty.
+    fn about(mut self, kind: &Kind, name: &str) -> Self {
+        self.details = Some(Box::new(Details {
+            name: name.to_owned(),
+            group: kind.group.clone(),
+            kind: kind.names.plural.clone(),
+            ..Details::default()
+        }));
+        self
+    }
+
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, Reason::BadRequest, message)
+    }
+
+    pub fn unauthorized() -> Self {
+        Self::new(401, Reason::Unauthorized, "Unauthorized")
+    }
+
+    pub fn forbidden(kind: &Kind, name: &str, why: &str) -> Self {
+        let message = format!("{} \"{name}\" is forbidden: {why}", kind.resource());
+        let message = match name {
+            "" => format!("{} is forbidden: {why}", kind.resource()),
+            _ => message,
+        };
+        Self::new(403, Reason::Forbidden, message).about(kind, name)
+    }
+
+    pub fn not_found(kind: &Kind, name: &str) -> Self {
+        let message = format!("{} \"{name}\" not found", kind.resource());
+        Self::new(404, Reason::NotFound, message).about(kind, name)
+    }
+
+    /// No such path is served.
+    pub fn no_such_resource() -> Self {
+        let mut status = Self::new(
+            404,
+            Reason::NotFound,
+            "the server could not find the requested resource",
+        );
+        status.details = Some(Box::default());
+        status
+    }
+
+    pub fn method_not_allowed() -> Self {
+        let mut status = Self::new(
+            405,
+            Reason::MethodNotAllowed,
+            "the server does not allow this method on the requested resource",
+        );
+        status.details = Some(Box::default());
+        status
+    }
+
+    pub fn not_acceptable(accepted: &[&str]) -> Self {
+        let message = format!(
+            "only the following media types are accepted: {}",
+            accepted.join(", ")
+        );
+        Self::new(406, Reason::NotAcceptable, message)
+    }
+
+    pub fn unsupported_media_type(accepted: &[&str]) -> Self {
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: {}",
+            accepted.join(", ")
+        );
+        Self::new(415, Reason::UnsupportedMediaType, message)
+    }
+
+    pub fn already_exists(kind: &Kind, name: &str) -> Self {
+        let message = format!("{} \"{name}\" already exists", kind.resource());
+        Self::new(409, Reason::AlreadyExists, message).about(kind, name)
+    }
+
+    pub fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
+        let message = format!(
+            "Operation cannot be fulfilled on {} \"{name}\": {why}",
+            kind.resource()
+        );
+        Self::new(409, Reason::Conflict, message).about(kind, name)
+    }
+
+    /// Somebody else wrote the object first.
+    pub fn modified(kind: &Kind, name: &str) -> Self {
+        Self::conflict(
+            kind,
+            name,
+            "the object has been modified; please apply your changes to the latest version and try again",
+        )
+    }
+
+    pub fn expired(message: impl Into<String>) -> Self {
+        Self::new(410, Reason::Expired, message)
+    }
+
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self::new(413, Reason::RequestEntityTooLarge, message)
+    }
+
+    pub fn invalid(kind: &Kind, name: &str, causes: Vec<Cause>) -> Self {
+        let each: Vec<String> = causes
+            .iter()
+            .map(|Cause { field, message, .. }| format!("{field}: {message}"))
+            .collect();
+        let words = match each.as_slice() {
+            [one] => one.clone(),
+            _ => format!("[{}]", each.join(", ")),
+        };
+        let message = format!("{} \"{name}\" is invalid: {words}", kind.qualified());
+        let mut status = Self::new(422, Reason::Invalid, message);
+        status.details = Some(Box::new(Details {
+            name: name.to_owned(),
+            group: kind.group.clone(),
+            kind: kind.names.kind.clone(),
+            causes,
+            ..Details::default()
+        }));
+        status
+    }
+
+    pub fn internal(message: impl std::fmt::Display) -> Self {
+        let mut status = Self::new(
+            500,
+            Reason::InternalError,
+            format!("Internal error occurred: {message}"),
+        );
+        status.details = Some(Box::new(Details {
+            causes: vec![Cause {
+                reason: "",
+                message: message.to_string(),
+                field: String::new(),
+            }],
+            ..Details::default()
+        }));
+        status
+    }
+
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(503, Reason::ServiceUnavailable, message)
+    }
+}
+
+/// The causes that registries find by hand.
+impl Cause {
+    pub fn required(field: impl Into<String>, why: &str) -> Self {
+        let message = match why {
+            "" => "Required value".to_owned(),
+            why => format!("Required value: {why}"),
+        };
+        Self::new("FieldValueRequired", field, message)
+    }
+
+    /// `value` as JSON shows it.
+    pub fn invalid(field: impl Into<String>, value: &Value, why: &str) -> Self {
+        Self::new(
+            "FieldValueInvalid",
+            field,
+            format!("Invalid value: {value}: {why}"),
+        )
+    }
+
+    pub fn forbidden(field: impl Into<String>, why: &str) -> Self {
+        Self::new("FieldValueForbidden", field, format!("Forbidden: {why}"))
+    }
+
+    fn new(reason: &'static str, field: impl Into<String>, message: String) -> Self {
+        Self {
+            reason,
+            message,
+            field: field.into(),
+        }
+    }
 }
 
 impl Status {
