@@ -2,6 +2,7 @@
 //! a paused clock. `docs/control-plane.md` is its map. It knows nothing of gateways, and what it serves it serves as
 //! kube-apiserver does.
 
+pub mod call;
 pub mod kind;
 pub mod kinds;
 pub mod object;

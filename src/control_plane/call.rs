@@ -1,0 +1,391 @@
+//! What a request asks for: path, query and headers, parsed once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::kind::{Kind, Kinds, Subresource, Verb};
+use super::status::Status;
+
+/// A request for objects.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub kind: Arc<Kind>,
+    /// None: cluster-scoped, or across all namespaces.
+    pub namespace: Option<String>,
+    pub name: Option<String>,
+    pub subresource: Option<Subresource>,
+    pub verb: Verb,
+    pub options: Options,
+}
+
+/// What the query says. What Kubernetes knows and we have no use for is not here.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    pub dry_run: bool,
+    pub field_manager: Option<String>,
+    pub field_validation: FieldValidation,
+    pub force: bool,
+    pub label_selector: String,
+    pub field_selector: String,
+    pub limit: Option<usize>,
+    pub go_on: Option<String>,
+    pub resource_version: Option<String>,
+    pub resource_version_match: Option<VersionMatch>,
+    pub timeout: Option<Duration>,
+    pub bookmarks: bool,
+    pub send_initial_events: Option<bool>,
+    pub propagation: Option<Propagation>,
+    pub pretty: bool,
+}
+
+/// What becomes of fields that the schema does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FieldValidation {
+    Ignore,
+    #[default]
+    Warn,
+    Strict,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VersionMatch {
+    NotOlderThan,
+    Exact,
+}
+
+/// What becomes of the objects that a deleted one owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagation {
+    Background,
+    Foreground,
+    Orphan,
+}
+
+/// What a path names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Path {
+    Objects {
+        group: String,
+        version: String,
+        plural: String,
+        namespace: Option<String>,
+        name: Option<String>,
+        subresource: Option<String>,
+    },
+    /// Everything else: discovery, OpenAPI, health, version.
+    Other(Vec<String>),
+}
+
+impl Path {
+    /// Takes the parts after `/api/v1` or `/apis/<group>/<version>`; fewer parts are discovery.
+    pub fn parse(path: &str) -> Self {
+        let parts: Vec<String> = path
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .map(decoded)
+            .collect();
+        let words: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let (group, version, rest) = match words.as_slice() {
+            ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
+            ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
+            _ => return Self::Other(parts),
+        };
+        // `/api/v1/namespaces/x/secrets` is below a namespace; `/api/v1/namespaces/x/status` is the namespace's own.
+        let (namespace, rest) = match rest {
+            ["namespaces", namespace, below, after @ ..] if !matches!(*below, "status" | "finalize") => {
+                let rest: Vec<&str> = std::iter::once(*below).chain(after.iter().copied()).collect();
+                (Some((*namespace).to_owned()), rest)
+            }
+            _ => (None, rest.to_vec()),
+        };
+        let objects = |plural: &str, name: Option<&str>, subresource: Option<&str>| Self::Objects {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            plural: plural.to_owned(),
+            namespace,
+            name: name.map(str::to_owned),
+            subresource: subresource.map(str::to_owned),
+        };
+        match rest.as_slice() {
+            [plural] => objects(plural, None, None),
+            [plural, name] => objects(plural, Some(name), None),
+            [plural, name, subresource] => objects(plural, Some(name), Some(subresource)),
+            _ => Self::Other(parts),
+        }
+    }
+}
+
+impl Call {
+    /// Err: nothing of the sort is served, or not by this method.
+    pub fn of(kinds: &Kinds, method: &str, path: Path, query: &str) -> Result<Self, Status> {
+        let Path::Objects {
+            group,
+            version,
+            plural,
+            namespace,
+            name,
+            subresource,
+        } = path
+        else {
+            return Err(Status::no_such_resource());
+        };
+        let kind = kinds
+            .find(&group, &version, &plural)
+            .ok_or_else(Status::no_such_resource)?;
+        // `/api/v1/secrets/x` names no object: a namespaced one is below its namespace; nor has a cluster's kind any.
+        let misplaced = if kind.is_namespaced() {
+            namespace.is_none() && name.is_some()
+        } else {
+            namespace.is_some()
+        };
+        if misplaced {
+            return Err(Status::no_such_resource());
+        }
+        let subresource = match &subresource {
+            None => None,
+            Some(asked) => Some(
+                kind.subresources
+                    .iter()
+                    .copied()
+                    .find(|served| served.name() == asked)
+                    .ok_or_else(Status::no_such_resource)?,
+            ),
+        };
+        let mut watch = false;
+        let options = Options::parse(query, &mut watch)?;
+        let verb = verb(method, name.is_some(), watch).ok_or_else(Status::method_not_allowed)?;
+        let offered = match subresource {
+            None => kind.offers(verb) && (namespace.is_some() || !kind.is_namespaced() || reads(verb)),
+            Some(Subresource::Status) => matches!(verb, Verb::Get | Verb::Patch | Verb::Update),
+            Some(Subresource::Finalize) => verb == Verb::Update,
+            Some(Subresource::Token) => verb == Verb::Create,
+        };
+        // A subresource is posted to below a name; an object is not.
+        let posted_to_a_name = verb == Verb::Create && name.is_some() != subresource.is_some();
+        if !offered || posted_to_a_name {
+            return Err(Status::method_not_allowed());
+        }
+        Ok(Self {
+            kind: Arc::clone(kind),
+            namespace,
+            name,
+            subresource,
+            verb,
+            options,
+        })
+    }
+}
+
+/// Across namespaces one may look, not write.
+fn reads(verb: Verb) -> bool {
+    match verb {
+        Verb::Get | Verb::List | Verb::Watch => true,
+        Verb::Create | Verb::Delete | Verb::DeleteCollection | Verb::Patch | Verb::Update => false,
+    }
+}
+
+fn verb(method: &str, named: bool, watch: bool) -> Option<Verb> {
+    match (method, named) {
+        ("GET" | "HEAD", true) => Some(Verb::Get),
+        ("GET" | "HEAD", false) if watch => Some(Verb::Watch),
+        ("GET" | "HEAD", false) => Some(Verb::List),
+        ("POST", _) => Some(Verb::Create),
+        ("PUT", true) => Some(Verb::Update),
+        ("PATCH", true) => Some(Verb::Patch),
+        ("DELETE", true) => Some(Verb::Delete),
+        ("DELETE", false) => Some(Verb::DeleteCollection),
+        _ => None,
+    }
+}
+
+impl Options {
+    fn parse(query: &str, watch: &mut bool) -> Result<Self, Status> {
+        let mut options = Self::default();
+        for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            let yes = || matches!(value.as_ref(), "true" | "1" | "True");
+            match key.as_ref() {
+                "watch" => *watch = yes() || value.is_empty(),
+                "dryRun" => match value.as_ref() {
+                    "" => {}
+                    "All" => options.dry_run = true,
+                    other => return Err(Status::bad_request(format!("Invalid value: dryRun: [{other}]"))),
+                },
+                "fieldManager" if !value.is_empty() => options.field_manager = Some(value.into_owned()),
+                "fieldValidation" => {
+                    options.field_validation = match value.as_ref() {
+                        "Ignore" => FieldValidation::Ignore,
+                        "" | "Warn" => FieldValidation::Warn,
+                        "Strict" => FieldValidation::Strict,
+                        other => {
+                            return Err(Status::bad_request(format!(
+                                "fieldValidation: Unsupported value: \"{other}\": supported values: \"Ignore\", \
+                                 \"Strict\", \"Warn\""
+                            )));
+                        }
+                    };
+                }
+                "force" => options.force = yes(),
+                "labelSelector" => options.label_selector = value.into_owned(),
+                "fieldSelector" => options.field_selector = value.into_owned(),
+                "limit" => options.limit = number(&key, &value)?.filter(|limit| *limit > 0),
+                "continue" if !value.is_empty() => options.go_on = Some(value.into_owned()),
+                "resourceVersion" if !value.is_empty() => options.resource_version = Some(value.into_owned()),
+                "resourceVersionMatch" => {
+                    options.resource_version_match = match value.as_ref() {
+                        "" => None,
+                        "NotOlderThan" => Some(VersionMatch::NotOlderThan),
+                        "Exact" => Some(VersionMatch::Exact),
+                        other => {
+                            return Err(Status::bad_request(format!(
+                                "resourceVersionMatch: Unsupported value: \"{other}\": supported values: \"Exact\", \
+                                 \"NotOlderThan\""
+                            )));
+                        }
+                    };
+                }
+                "timeoutSeconds" => {
+                    options.timeout = number(&key, &value)?
+                        .filter(|seconds| *seconds > 0)
+                        .map(|seconds| Duration::from_secs(seconds as u64));
+                }
+                "allowWatchBookmarks" => options.bookmarks = yes(),
+                "sendInitialEvents" => options.send_initial_events = Some(yes()),
+                "propagationPolicy" => options.propagation = Some(Propagation::parse(&value)?),
+                "pretty" => options.pretty = yes(),
+                // Unknown options are ignored, as the API server does.
+                _ => {}
+            }
+        }
+        Ok(options)
+    }
+}
+
+impl Propagation {
+    pub fn parse(word: &str) -> Result<Self, Status> {
+        match word {
+            "Background" => Ok(Self::Background),
+            "Foreground" => Ok(Self::Foreground),
+            "Orphan" => Ok(Self::Orphan),
+            other => Err(Status::bad_request(format!(
+                "propagationPolicy: Unsupported value: \"{other}\": supported values: \"Foreground\", \"Background\", \
+                 \"Orphan\""
+            ))),
+        }
+    }
+}
+
+fn number(key: &str, value: &str) -> Result<Option<usize>, Status> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    match value.parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(Status::bad_request(format!(
+            "strconv.ParseInt: parsing \"{value}\": invalid syntax ({key})"
+        ))),
+    }
+}
+
+fn decoded(part: &str) -> String {
+    percent_encoding::percent_decode_str(part)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control_plane::kinds;
+
+    fn call(method: &str, path: &str, query: &str) -> Result<Call, u16> {
+        let kinds = kinds::served(&crate::resource::definitions());
+        Call::of(&kinds, method, Path::parse(path), query).map_err(|status| status.code)
+    }
+
+    #[test]
+    fn paths_name_objects() {
+        for (method, path, query, verb, namespace, name) in [
+            ("GET", "/api/v1/secrets", "", Verb::List, None, None),
+            (
+                "GET",
+                "/api/v1/namespaces/n/secrets",
+                "watch=true",
+                Verb::Watch,
+                Some("n"),
+                None,
+            ),
+            ("GET", "/api/v1/namespaces/n", "", Verb::Get, None, Some("n")),
+            (
+                "PUT",
+                "/api/v1/namespaces/n/finalize",
+                "",
+                Verb::Update,
+                None,
+                Some("n"),
+            ),
+            (
+                "POST",
+                "/apis/quartermaster.dev/v1alpha1/namespaces/n/agents",
+                "",
+                Verb::Create,
+                Some("n"),
+                None,
+            ),
+            (
+                "PATCH",
+                "/apis/quartermaster.dev/v1alpha1/namespaces/n/agents/a/status",
+                "",
+                Verb::Patch,
+                Some("n"),
+                Some("a"),
+            ),
+            (
+                "DELETE",
+                "/apis/quartermaster.dev/v1alpha1/namespaces/n/agents",
+                "",
+                Verb::DeleteCollection,
+                Some("n"),
+                None,
+            ),
+            (
+                "POST",
+                "/api/v1/namespaces/n/serviceaccounts/x/token",
+                "",
+                Verb::Create,
+                Some("n"),
+                Some("x"),
+            ),
+        ] {
+            let call = call(method, path, query).unwrap_or_else(|code| panic!("{path}: {code}"));
+            assert_eq!(call.verb, verb, "{path}");
+            assert_eq!(call.namespace.as_deref(), namespace, "{path}");
+            assert_eq!(call.name.as_deref(), name, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_served_is_not_found_or_not_allowed() {
+        for (method, path, code) in [
+            ("GET", "/api/v1/pods", 404),
+            ("GET", "/api/v2/secrets", 404),
+            ("GET", "/api/v1/secrets/x", 404),
+            ("GET", "/api/v1/namespaces/n/secrets/x/status", 404),
+            (
+                "GET",
+                "/apis/quartermaster.dev/v1alpha1/namespaces/n/agents/a/b/c",
+                404,
+            ),
+            ("POST", "/api/v1/namespaces/n/secrets/x", 405),
+            ("DELETE", "/api/v1/namespaces", 405),
+            (
+                "POST",
+                "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+                405,
+            ),
+            ("GET", "/apis/authorization.k8s.io/v1/subjectaccessreviews", 405),
+            ("DELETE", "/apis/quartermaster.dev/v1alpha1/agents", 405),
+        ] {
+            assert_eq!(call(method, path, "").err(), Some(code), "{method} {path}");
+        }
+    }
+}
