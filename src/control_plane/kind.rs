@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::schema::Schema;
+
 /// One resource as it is served in one group and version.
 #[derive(Debug)]
 pub struct Kind {
@@ -18,8 +20,10 @@ pub struct Kind {
     pub subresources: &'static [Subresource],
     pub nature: Nature,
     pub columns: Vec<Column>,
-    /// The schema as it is published, and what objects are checked against.
+    /// The schema as it is published.
     pub open_api: Value,
+    /// The same, compiled: what objects are checked against.
+    pub schema: Schema,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -54,6 +54,8 @@ pub enum Reason {
     InternalError,
     ServiceUnavailable,
     Timeout,
+    /// Sent as none.
+    Unknown,
 }
 
 /// Made by what is wrong, in the API server's words.
@@ -188,6 +190,65 @@ impl Status {
         status
     }
 
+    /// An invalid object, named by its resource: some rules of the store do.
+    pub fn invalid_resource(kind: &Kind, name: &str, causes: Vec<Cause>) -> Self {
+        let mut status = Self::invalid(kind, name, causes);
+        status.message = status.message.replacen(&kind.qualified(), &kind.resource(), 1);
+        if let Some(details) = &mut status.details {
+            details.kind.clone_from(&kind.names.plural);
+        }
+        status
+    }
+
+    /// An invalid object that calls itself something else.
+    pub fn invalid_named(named: &str, kind: &Kind, name: &str, causes: Vec<Cause>) -> Self {
+        let mut status = Self::invalid(kind, name, causes);
+        status.message = status.message.replacen(&kind.names.kind, named, 1);
+        if let Some(details) = &mut status.details {
+            named.clone_into(&mut details.kind);
+        }
+        status
+    }
+
+    /// `words` begin with what is wrong: `Unsupported value: ...`.
+    pub fn invalid_delete_options(words: &str) -> Self {
+        let mut status = Self::new(
+            422,
+            Reason::Invalid,
+            format!("DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: {words}"),
+        );
+        let reason = if words.starts_with("Unsupported") {
+            "FieldValueNotSupported"
+        } else {
+            "FieldValueInvalid"
+        };
+        status.details = Some(Box::new(Details {
+            group: "meta.k8s.io".to_owned(),
+            kind: "DeleteOptions".to_owned(),
+            causes: vec![Cause::new(reason, "propagationPolicy", words.to_owned())],
+            ..Details::default()
+        }));
+        status
+    }
+
+    /// A conflict, named by the kind: preconditions of a deletion do.
+    pub fn conflict_of_kind(kind: &Kind, name: &str, why: &str) -> Self {
+        let message = format!(
+            "Operation cannot be fulfilled on {} \"{name}\": {why}",
+            kind.qualified()
+        );
+        let mut status = Self::new(409, Reason::Conflict, message).about(kind, name);
+        if let Some(details) = &mut status.details {
+            details.kind.clone_from(&kind.names.kind);
+        }
+        status
+    }
+
+    /// What the API server answers where it has no word for it.
+    pub fn unexplained(message: impl Into<String>) -> Self {
+        Self::new(500, Reason::Unknown, message)
+    }
+
     pub fn internal(message: impl std::fmt::Display) -> Self {
         let mut status = Self::new(
             500,
@@ -233,6 +294,14 @@ impl Cause {
         Self::new("FieldValueForbidden", field, format!("Forbidden: {why}"))
     }
 
+    pub fn too_long(field: impl Into<String>, most: usize) -> Self {
+        Self::new(
+            "FieldValueTooLong",
+            field,
+            format!("Too long: may not be more than {most} bytes"),
+        )
+    }
+
     fn new(reason: &'static str, field: impl Into<String>, message: String) -> Self {
         Self {
             reason,
@@ -253,8 +322,13 @@ impl Status {
         } = self;
         let mut sent = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": message, "reason": format!("{reason:?}"), "code": code,
+            "message": message, "code": code,
         });
+        if *reason != Reason::Unknown
+            && let Some(sent) = sent.as_object_mut()
+        {
+            sent.insert("reason".to_owned(), json!(format!("{reason:?}")));
+        }
         if let (Some(details), Some(sent)) = (details, sent.as_object_mut()) {
             sent.insert("details".to_owned(), details.to_json());
         }

@@ -80,6 +80,7 @@ fn custom(definition: &CustomResourceDefinition) -> Option<Kind> {
         nature: Nature::Custom,
         columns,
         open_api: serde_json::to_value(schema).ok()?,
+        schema: crate::control_plane::schema::Schema,
     })
 }
 
@@ -142,6 +143,7 @@ impl Row {
             nature,
             columns,
             open_api,
+            schema: crate::control_plane::schema::Schema,
         }
     }
 }

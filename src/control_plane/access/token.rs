@@ -1,0 +1,185 @@
+//! Bearer tokens: one for the administrator, and signed ones for ServiceAccounts, which carry who they are and until when.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::{Signature, Signer, SigningKey, Verifier};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::User;
+
+/// What tokens are checked and made with.
+pub struct Tokens {
+    admin: SecretString,
+    key: SigningKey,
+}
+
+/// What a ServiceAccount's token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    pub audiences: Vec<String>,
+    pub until: Timestamp,
+}
+
+/// What a token is worth before anybody looked whether its ServiceAccount is still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bearer {
+    Admin(User),
+    Account(Claims),
+}
+
+/// A token names whom it was made for; this API is the only one here.
+pub const AUDIENCE: &str = "https://kubernetes.default.svc";
+
+impl Tokens {
+    pub fn new(admin: SecretString, seed: [u8; 32]) -> Self {
+        Self {
+            admin,
+            key: SigningKey::from_bytes(&seed),
+        }
+    }
+
+    /// None: a token that we did not make, or that has run out.
+    pub fn check(&self, token: &str, now: Timestamp) -> Option<Bearer> {
+        // Of equal length, so that the comparison tells nothing.
+        if Sha256::digest(token) == Sha256::digest(self.admin.expose_secret()) {
+            return Some(Bearer::Admin(User::admin()));
+        }
+        let (signed, signature) = token.rsplit_once('.')?;
+        let signature = Signature::from_slice(&URL_SAFE_NO_PAD.decode(signature).ok()?).ok()?;
+        self.key
+            .verifying_key()
+            .verify(signed.as_bytes(), &signature)
+            .ok()?;
+        let (_, claims) = signed.split_once('.')?;
+        let claims: Sent = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
+        let claims = claims.claims()?;
+        (claims.until > now && claims.audiences.iter().any(|audience| audience == AUDIENCE))
+            .then_some(Bearer::Account(claims))
+    }
+
+    /// A JSON Web Token, as clients expect one.
+    pub fn sign(&self, claims: &Claims, now: Timestamp) -> SecretString {
+        let part = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let header = part(json!({ "alg": "EdDSA", "typ": "JWT" }));
+        let body = part(json!({
+            "iss": AUDIENCE,
+            "sub": format!("system:serviceaccount:{}:{}", claims.namespace, claims.name),
+            "aud": claims.audiences,
+            "iat": now.as_second(),
+            "nbf": now.as_second(),
+            "exp": claims.until.as_second(),
+            "kubernetes.io": {
+                "namespace": claims.namespace,
+                "serviceaccount": { "name": claims.name, "uid": claims.uid },
+            },
+        }));
+        let signed = format!("{header}.{body}");
+        let signature = URL_SAFE_NO_PAD.encode(self.key.sign(signed.as_bytes()).to_bytes());
+        SecretString::from(format!("{signed}.{signature}"))
+    }
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Tokens")
+    }
+}
+
+#[derive(Deserialize)]
+struct Sent {
+    aud: Vec<String>,
+    exp: i64,
+    #[serde(rename = "kubernetes.io")]
+    account: SentAccount,
+}
+
+#[derive(Deserialize)]
+struct SentAccount {
+    namespace: String,
+    serviceaccount: SentName,
+}
+
+#[derive(Deserialize)]
+struct SentName {
+    name: String,
+    uid: String,
+}
+
+impl Sent {
+    fn claims(self) -> Option<Claims> {
+        let Self {
+            aud,
+            exp,
+            account:
+                SentAccount {
+                    namespace,
+                    serviceaccount: SentName { name, uid },
+                },
+        } = self;
+        Some(Claims {
+            namespace,
+            name,
+            uid,
+            audiences: aud,
+            until: Timestamp::from_second(exp).ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(seed: u8) -> Tokens {
+        Tokens::new(SecretString::from("sesame"), [seed; 32])
+    }
+
+    fn claims() -> Claims {
+        Claims {
+            namespace: "a".to_owned(),
+            name: "sa".to_owned(),
+            uid: "u".to_owned(),
+            audiences: vec![AUDIENCE.to_owned()],
+            until: Timestamp::from_second(2000).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_token_is_good_until_its_time() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let token = tokens(1).sign(&claims(), at(1000));
+        let token = token.expose_secret();
+        assert_eq!(tokens(1).check(token, at(1999)), Some(Bearer::Account(claims())));
+        assert_eq!(tokens(1).check(token, at(2000)), None, "has run out");
+        assert_eq!(tokens(2).check(token, at(1000)), None, "of another key");
+        let mut forged = token.to_owned();
+        forged.replace_range(40..41, if &token[40..41] == "A" { "B" } else { "A" });
+        assert_eq!(tokens(1).check(&forged, at(1000)), None, "changed");
+        let elsewhere = Claims {
+            audiences: vec!["elsewhere".to_owned()],
+            ..claims()
+        };
+        let token = tokens(1).sign(&elsewhere, at(1000));
+        assert_eq!(
+            tokens(1).check(token.expose_secret(), at(1000)),
+            None,
+            "for somebody else"
+        );
+    }
+
+    #[test]
+    fn the_administrators_token_is_one_word() {
+        let now = Timestamp::from_second(0).unwrap();
+        assert_eq!(tokens(1).check("sesame", now), Some(Bearer::Admin(User::admin())));
+        for wrong in ["", "sesam", "sesame ", "a.b.c", "..", "."] {
+            assert_eq!(tokens(1).check(wrong, now), None, "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! PURE. What create, update and delete make of an object: the stored one and what was sent go in, what is to be stored or
+//! a refusal comes out. A patch is an update whose object was worked out by `patch`.
+
+mod delete;
+mod metadata;
+mod natural;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::call::{Call, FieldValidation};
+use super::kind::{Kind, Nature, Subresource};
+use super::object::Object;
+use super::patch::managed::{self, Manager};
+use super::status::Status;
+pub use delete::{DeleteOptions, Deletion, delete};
+
+/// What a decision depends on beside the objects.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    pub now: Timestamp,
+    /// For an object that is made.
+    pub uid: String,
+    /// Five letters and digits: what `generateName` gets.
+    pub suffix: String,
+}
+
+/// An object as it shall be stored, and what the sender is warned of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    pub object: Object,
+    pub warnings: Vec<String>,
+}
+
+/// What an update comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Updated {
+    /// As it was: nothing is written.
+    Same,
+    Put(Object),
+    /// Its last finalizer is gone, and so is it.
+    Gone(Object),
+}
+
+/// Makes a new object of what was sent.
+pub fn create(call: &Call, mut sent: Object, manager: &Manager, moment: &Moment) -> Result<Made, Status> {
+    let kind = &call.kind;
+    let warnings = understand(kind, &mut sent, call.options.field_validation)?;
+    metadata::place(&mut sent, call.namespace.as_deref())?;
+    metadata::begin(&mut sent, kind, moment);
+    if kind.has_status() && kind.nature == Nature::Custom {
+        sent.fields_mut().remove("status");
+    }
+    natural::complete(kind, &mut sent);
+    kind.schema.default(&mut sent);
+
+    let name = sent.name().unwrap_or_default().to_owned();
+    let mut causes = metadata::check(kind, &sent);
+    causes.extend(natural::check(kind, &sent, None));
+    causes.extend(kind.schema.validate(&sent, None));
+    if !causes.is_empty() {
+        return Err(Status::invalid(kind, &name, causes));
+    }
+    if sent.resource_version().is_some() && !call.options.dry_run {
+        return Err(Status::unexplained(
+            "resourceVersion should not be set on objects to be created",
+        ));
+    }
+    let object = managed::track(kind, None, sent, manager, moment.now);
+    Ok(Made { object, warnings })
+}
+
+/// Who asks for an update decides what it may leave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The whole object was sent; it must say which one it replaces.
+    Put,
+    /// The object was made of the stored one just now.
+    Patch,
+    /// As before, and the managed fields are its own business.
+    Apply,
+}
+
+/// Makes the next state of `stored` of what was sent.
+pub fn update(
+    call: &Call,
+    stored: &Object,
+    mut sent: Object,
+    by: By,
+    manager: &Manager,
+    moment: &Moment,
+) -> Result<(Updated, Vec<String>), Status> {
+    let kind = &call.kind;
+    let warnings = understand(kind, &mut sent, call.options.field_validation)?;
+    let name = stored.name().unwrap_or_default();
+    metadata::same_name(&mut sent, name, call.namespace.as_deref())?;
+    metadata::same_object(kind, &sent, stored, by)?;
+    let mut sent = only_its_part(call, stored, sent);
+    metadata::go_on(&mut sent, stored);
+    natural::complete(kind, &mut sent);
+    kind.schema.default(&mut sent);
+    metadata::count_generation(kind, &mut sent, stored);
+
+    let mut causes = metadata::check_change(&sent, stored);
+    causes.extend(metadata::check(kind, &sent));
+    causes.extend(natural::check(kind, &sent, Some(stored)));
+    causes.extend(kind.schema.validate(&sent, Some(stored)));
+    if !causes.is_empty() {
+        return Err(Status::invalid(kind, name, causes));
+    }
+    let object = match by {
+        By::Apply => sent,
+        By::Put | By::Patch => managed::track(kind, Some(stored), sent, manager, moment.now),
+    };
+    let updated = if object == *stored {
+        Updated::Same
+    } else if object.is_being_deleted()
+        && object.finalizers().next().is_none()
+        && natural::may_go(kind, &object)
+    {
+        Updated::Gone(object)
+    } else {
+        Updated::Put(object)
+    };
+    Ok((updated, warnings))
+}
+
+/// Checks what an object says it is, and drops fields that its kind does not have.
+fn understand(kind: &Kind, sent: &mut Object, validation: FieldValidation) -> Result<Vec<String>, Status> {
+    natural::readable(kind, sent)?;
+    let unknown: Vec<String> = kind
+        .schema
+        .prune(sent)
+        .into_iter()
+        .map(|field| format!("unknown field \"{field}\""))
+        .collect();
+    match validation {
+        FieldValidation::Strict if !unknown.is_empty() => {
+            let words = format!("strict decoding error: {}", unknown.join(", "));
+            Err(natural::undecodable(kind, &words))
+        }
+        FieldValidation::Warn => Ok(unknown),
+        FieldValidation::Strict | FieldValidation::Ignore => Ok(Vec::new()),
+    }
+}
+
+/// A status is written alone, and everything but the status alone.
+fn only_its_part(call: &Call, stored: &Object, mut sent: Object) -> Object {
+    let status_of = |object: &Object| object.fields().get("status").cloned();
+    match call.subresource {
+        Some(Subresource::Status) => {
+            let mut object = stored.clone();
+            set(&mut object, "status", status_of(&sent));
+            let managed = sent
+                .metadata()
+                .and_then(|metadata| metadata.get("managedFields"))
+                .cloned();
+            let metadata = object.metadata_mut();
+            match managed {
+                Some(managed) => metadata.insert("managedFields".to_owned(), managed),
+                None => metadata.remove("managedFields"),
+            };
+            object
+        }
+        Some(Subresource::Finalize) => {
+            let mut object = stored.clone();
+            let spec = sent.fields().get("spec").cloned();
+            set(&mut object, "spec", spec);
+            object
+        }
+        Some(Subresource::Token) | None => {
+            if call.kind.has_status() {
+                set(&mut sent, "status", status_of(stored));
+            }
+            sent
+        }
+    }
+}
+
+fn set(object: &mut Object, field: &str, value: Option<Value>) {
+    match value {
+        Some(value) => object.fields_mut().insert(field.to_owned(), value),
+        None => object.fields_mut().remove(field),
+    };
+}
+
+/// The answer to a deletion that is done.
+pub fn gone(kind: &Kind, object: &Object) -> Value {
+    let group = Some(&kind.group).filter(|group| !group.is_empty());
+    let mut details = json!({ "name": object.name(), "kind": kind.names.plural, "uid": object.uid() });
+    if let (Some(group), Some(details)) = (group, details.as_object_mut()) {
+        details.insert("group".to_owned(), json!(group));
+    }
+    json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details })
+}
