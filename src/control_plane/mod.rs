@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod call;
+pub mod http;
 pub mod kind;
 pub mod kinds;
 pub mod object;
