@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access::{Deed, User};
 use super::kind::{Kind, Kinds, Subresource, Verb};
 use super::status::Status;
 
 /// A request for objects.
 #[derive(Debug, Clone)]
 pub struct Call {
+    pub user: User,
     pub kind: Arc<Kind>,
     /// None: cluster-scoped, or across all namespaces.
     pub namespace: Option<String>,
@@ -36,6 +38,16 @@ pub struct Options {
     pub send_initial_events: Option<bool>,
     pub propagation: Option<Propagation>,
     pub pretty: bool,
+    pub include: Include,
+}
+
+/// What of its object a row of a table carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Include {
+    Nothing,
+    #[default]
+    Metadata,
+    Object,
 }
 
 /// What becomes of fields that the schema does not know.
@@ -117,7 +129,7 @@ impl Path {
 
 impl Call {
     /// Err: nothing of the sort is served, or not by this method.
-    pub fn of(kinds: &Kinds, method: &str, path: Path, query: &str) -> Result<Self, Status> {
+    pub fn of(kinds: &Kinds, user: User, method: &str, path: Path, query: &str) -> Result<Self, Status> {
         let Path::Objects {
             group,
             version,
@@ -166,6 +178,7 @@ impl Call {
             return Err(Status::method_not_allowed());
         }
         Ok(Self {
+            user,
             kind: Arc::clone(kind),
             namespace,
             name,
@@ -173,6 +186,24 @@ impl Call {
             verb,
             options,
         })
+    }
+}
+
+impl Call {
+    /// What it does, for Roles to judge.
+    pub fn deed(&self) -> Deed {
+        let plural = &self.kind.names.plural;
+        Deed::Objects {
+            verb: self.verb.name().to_owned(),
+            group: self.kind.group.clone(),
+            resource: match self.subresource {
+                Some(subresource) => format!("{plural}/{}", subresource.name()),
+                None => plural.clone(),
+            },
+            // A namespace itself is judged as within it.
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
     }
 }
 
@@ -251,6 +282,13 @@ impl Options {
                 "allowWatchBookmarks" => options.bookmarks = yes(),
                 "sendInitialEvents" => options.send_initial_events = Some(yes()),
                 "propagationPolicy" => options.propagation = Some(Propagation::parse(&value)?),
+                "includeObject" => {
+                    options.include = match value.as_ref() {
+                        "None" => Include::Nothing,
+                        "Object" => Include::Object,
+                        _ => Include::Metadata,
+                    };
+                }
                 "pretty" => options.pretty = yes(),
                 // Unknown options are ignored, as the API server does.
                 _ => {}
@@ -298,7 +336,7 @@ mod tests {
 
     fn call(method: &str, path: &str, query: &str) -> Result<Call, u16> {
         let kinds = kinds::served(&crate::resource::definitions());
-        Call::of(&kinds, method, Path::parse(path), query).map_err(|status| status.code)
+        Call::of(&kinds, User::admin(), method, Path::parse(path), query).map_err(|status| status.code)
     }
 
     #[test]

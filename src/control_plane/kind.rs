@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::patch::Subject;
 use super::schema::Schema;
 
 /// One resource as it is served in one group and version.
@@ -24,6 +25,8 @@ pub struct Kind {
     pub open_api: Value,
     /// The same, compiled: what objects are checked against.
     pub schema: Schema,
+    /// What patches and the owners of fields must know of it.
+    pub subject: Subject,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -30,9 +30,11 @@ pub struct Details {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Cause {
     /// `FieldValueInvalid`, `FieldValueRequired`, `FieldManagerConflict`, ...
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub reason: &'static str,
     pub message: String,
     /// `spec.files[0].name`
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub field: String,
 }
 
@@ -95,6 +97,28 @@ impl Status {
             _ => message,
         };
         Self::new(403, Reason::Forbidden, message).about(kind, name)
+    }
+
+    /// In whole words, where no kind is in question.
+    pub fn forbidden_to(message: &str) -> Self {
+        let mut status = Self::new(403, Reason::Forbidden, message);
+        status.details = Some(Box::default());
+        status
+    }
+
+    pub fn invalid_token_request(cause: Cause) -> Self {
+        let message = format!(
+            "TokenRequest.authentication.k8s.io \"\" is invalid: {}: {}",
+            cause.field, cause.message
+        );
+        let mut status = Self::new(422, Reason::Invalid, message);
+        status.details = Some(Box::new(Details {
+            group: "authentication.k8s.io".to_owned(),
+            kind: "TokenRequest".to_owned(),
+            causes: vec![cause],
+            ..Details::default()
+        }));
+        status
     }
 
     pub fn not_found(kind: &Kind, name: &str) -> Self {
@@ -228,6 +252,57 @@ impl Status {
             causes: vec![Cause::new(reason, "propagationPolicy", words.to_owned())],
             ..Details::default()
         }));
+        status
+    }
+
+    /// `why` says what of the options is forbidden.
+    pub fn invalid_list_options(field: &str, why: &str) -> Self {
+        let cause = Cause::forbidden(field, why);
+        let mut status = Self::new(
+            422,
+            Reason::Invalid,
+            format!(
+                "ListOptions.meta.k8s.io \"\" is invalid: {field}: {}",
+                cause.message
+            ),
+        );
+        status.details = Some(Box::new(Details {
+            group: "meta.k8s.io".to_owned(),
+            kind: "ListOptions".to_owned(),
+            causes: vec![cause],
+            ..Details::default()
+        }));
+        status
+    }
+
+    /// A version that has not come yet.
+    pub fn too_large_version(asked: u64, current: u64) -> Self {
+        let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
+        let mut status = Self::new(504, Reason::Timeout, message);
+        status.details = Some(Box::new(Details {
+            causes: vec![Cause {
+                reason: "ResourceVersionTooLarge",
+                message: "Too large resource version".to_owned(),
+                field: String::new(),
+            }],
+            retry_after_seconds: Some(1),
+            ..Details::default()
+        }));
+        status
+    }
+
+    /// Nothing new comes into a namespace that ends.
+    pub fn terminating(kind: &Kind, name: &str, namespace: &str) -> Self {
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let mut status = Self::forbidden(kind, name, &why);
+        if let Some(details) = &mut status.details {
+            details.causes = vec![Cause {
+                reason: "NamespaceTerminating",
+                message: format!("namespace {namespace} is being terminated"),
+                field: "metadata.namespace".to_owned(),
+            }];
+        }
         status
     }
 

@@ -3,7 +3,7 @@
 use crate::control_plane::status::Status;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub(super) enum Form {
     Json,
     /// As `kubectl get` prints it.
     Table,
@@ -23,7 +23,7 @@ const ACCEPTED: &[&str] = &[
 
 impl Form {
     /// The first wish that can be granted. Protobuf cannot; who knows nothing else is refused.
-    pub fn of(accept: &str) -> Result<Self, Status> {
+    pub(super) fn of(accept: &str) -> Result<Self, Status> {
         if accept.trim().is_empty() {
             return Ok(Self::Json);
         }
@@ -64,7 +64,7 @@ impl Form {
     }
 
     /// What the answer is labelled as.
-    pub fn media_type(self) -> &'static str {
+    pub(super) fn media_type(self) -> &'static str {
         match self {
             Self::Json | Self::Table | Self::Metadata => "application/json",
             Self::AllGroups => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::control_plane::kind::{Kind, Kinds, Nature, Scope, Subresource, Verb};
 
 /// Whether discovery answers this path; the words of it are the path's parts.
-pub fn answer(kinds: &Kinds, path: &[&str], aggregated: bool) -> Option<Value> {
+pub(super) fn answer(kinds: &Kinds, path: &[&str], aggregated: bool) -> Option<Value> {
     match path {
         ["api"] if aggregated => Some(all_at_once(kinds, |group| group.is_empty())),
         ["apis"] if aggregated => Some(all_at_once(kinds, |group| !group.is_empty())),

@@ -1,5 +1,401 @@
-//! The API over HTTP: for kubectl behind TLS, and for `kube::Client` in the same process without any.
+//! The API over HTTP, as one `tower::Service`: behind TLS for kubectl, and without any for a `kube::Client` in the same
+//! process.
 
 mod accept;
 mod discovery;
+pub mod listen;
 mod openapi;
+mod show;
+mod watch;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::ControlPlane;
+use super::access::{Deed, User};
+use super::call::{Call, Path};
+use super::kind::{Nature, Subresource, Verb};
+use super::object::Object;
+use super::objects::{Deleted, Sent};
+use super::patch::{self, Patch};
+use super::registry::{self, DeleteOptions};
+use super::schema::body::{self, BodyError};
+use super::status::Status;
+use accept::Form;
+
+/// Answers requests, each for the holder of its token; or, in the same process, all for one user.
+#[derive(Clone)]
+pub struct Service {
+    control_plane: ControlPlane,
+    user: Option<User>,
+}
+
+/// What the API server takes, too.
+const LARGEST_BODY: usize = 3 << 20;
+
+impl ControlPlane {
+    /// For requests that carry a token.
+    pub fn service(&self) -> Service {
+        Service {
+            control_plane: self.clone(),
+            user: None,
+        }
+    }
+
+    /// For one user in the same process, who needs no token.
+    pub fn service_for(&self, user: User) -> Service {
+        Service {
+            control_plane: self.clone(),
+            user: Some(user),
+        }
+    }
+
+    /// A client in the same process, as the administrator.
+    pub fn client(&self, namespace: &str) -> kube::Client {
+        kube::Client::new(self.service_for(User::admin()), namespace.to_owned())
+    }
+}
+
+impl<B> tower::Service<Request<B>> for Service
+where
+    B: axum::body::HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let answer = service.answer(&head, Body::new(body)).await;
+            Ok(answer.unwrap_or_else(|status| refusal(&status)))
+        })
+    }
+}
+
+impl Service {
+    async fn answer(&self, head: &axum::http::request::Parts, body: Body) -> Result<Response<Body>, Status> {
+        let user = self.user(&head.headers)?;
+        let path = Path::parse(head.uri.path());
+        if let Path::Other(parts) = &path {
+            return self.fixed(&user, head, parts);
+        }
+        let query = head.uri.query().unwrap_or_default();
+        let call = Call::of(
+            self.control_plane.kinds(),
+            user,
+            head.method.as_str(),
+            path,
+            query,
+        )?;
+        self.control_plane.check(&call)?;
+        let form = Form::of(text(&head.headers, header::ACCEPT.as_str()))?;
+        match call.verb {
+            Verb::Get => {
+                let object = self.control_plane.get(&call)?;
+                Ok(show::object(
+                    StatusCode::OK,
+                    &call,
+                    object,
+                    form,
+                    self.control_plane.now(),
+                ))
+            }
+            Verb::List => {
+                let listed = self.control_plane.list(&call)?;
+                show::list(&call, listed, form, self.control_plane.now())
+            }
+            Verb::Watch => watch::answer(&self.control_plane, &call, form),
+            Verb::Create | Verb::Update | Verb::Patch | Verb::Delete | Verb::DeleteCollection => {
+                let body = to_bytes(body, LARGEST_BODY).await.map_err(|_| {
+                    Status::too_large(format!("Request entity too large: limit is {LARGEST_BODY}"))
+                })?;
+                self.write(&call, head, &body, form).await
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        call: &Call,
+        head: &axum::http::request::Parts,
+        body: &[u8],
+        form: Form,
+    ) -> Result<Response<Body>, Status> {
+        let content_type = text(&head.headers, header::CONTENT_TYPE.as_str());
+        let agent = text(&head.headers, header::USER_AGENT.as_str());
+        let manager = call.options.field_manager.clone();
+        let manager = manager.unwrap_or_else(|| patch::manager_of(agent));
+        let control_plane = &self.control_plane;
+        let answer = match call.verb {
+            Verb::Create => {
+                let sent = read(call, content_type, body)?;
+                if let Nature::Review(review) = call.kind.nature {
+                    let object = control_plane.review(call, review, sent.object)?;
+                    return Ok(show::json(StatusCode::CREATED, &object.into_value()));
+                }
+                if call.subresource == Some(Subresource::Token) {
+                    let object = control_plane.token_request(call, sent.object)?;
+                    return Ok(show::json(StatusCode::CREATED, &object.into_value()));
+                }
+                control_plane.create(call, sent, &manager).await?
+            }
+            Verb::Update => {
+                let sent = Sent::Whole(read(call, content_type, body)?);
+                control_plane.change(call, &sent, &manager).await?
+            }
+            Verb::Patch => {
+                let options = patch::Options {
+                    field_manager: call.options.field_manager.clone(),
+                    force: call.options.force.then_some(true),
+                };
+                let patch = Patch::read(&call.kind.subject, content_type, &options, body)?;
+                // What is wrong with the body is said of an object that is there.
+                let patch = match patch {
+                    Ok(patch) => patch,
+                    Err(status) => {
+                        control_plane.get(call)?;
+                        return Err(status);
+                    }
+                };
+                control_plane.change(call, &Sent::Patch(patch), &manager).await?
+            }
+            Verb::Delete | Verb::DeleteCollection => {
+                return self.delete(call, content_type, body, form).await;
+            }
+            Verb::Get | Verb::List | Verb::Watch => return Err(Status::method_not_allowed()),
+        };
+        let code = if answer.created {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        };
+        let mut response = show::object(code, call, answer.object, form, control_plane.now());
+        for warning in answer.warnings {
+            let words = warning.replace('\\', "\\\\").replace('"', "\\\"");
+            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{words}\"")) {
+                response.headers_mut().append("warning", value);
+            }
+        }
+        Ok(response)
+    }
+
+    async fn delete(
+        &self,
+        call: &Call,
+        content_type: &str,
+        body: &[u8],
+        form: Form,
+    ) -> Result<Response<Body>, Status> {
+        let options = match body {
+            [] => None,
+            body => Some(read_value(call, content_type, body)?.value),
+        };
+        let options = DeleteOptions::of(options.as_ref(), call)?;
+        if call.verb == Verb::DeleteCollection {
+            let listed = self.control_plane.delete_all(call, &options).await?;
+            return show::list(call, listed, form, self.control_plane.now());
+        }
+        Ok(match self.control_plane.delete(call, &options).await? {
+            // kubectl wants a status; who deletes by kind gets the object back where it stays.
+            Deleted::Gone(object) => show::json(StatusCode::OK, &registry::gone(&call.kind, &object)),
+            Deleted::Waits(object) => {
+                show::object(StatusCode::OK, call, object, form, self.control_plane.now())
+            }
+        })
+    }
+
+    fn user(&self, headers: &HeaderMap) -> Result<User, Status> {
+        if let Some(user) = &self.user {
+            return Ok(user.clone());
+        }
+        let user = match text(headers, header::AUTHORIZATION.as_str()).split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => self
+                .control_plane
+                .user_of(token.trim())
+                .ok_or_else(Status::unauthorized)?,
+            Some(_) | None => User::anonymous(),
+        };
+        let groups: Vec<String> = headers
+            .get_all("impersonate-group")
+            .iter()
+            .filter_map(|group| group.to_str().ok().map(str::to_owned))
+            .collect();
+        let name = Some(text(headers, "impersonate-user"));
+        self.control_plane.act_as(user, name, &groups)
+    }
+
+    /// What is no object: health, version, discovery, OpenAPI.
+    fn fixed(
+        &self,
+        user: &User,
+        head: &axum::http::request::Parts,
+        parts: &[String],
+    ) -> Result<Response<Body>, Status> {
+        let words: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let path = format!("/{}", words.join("/"));
+        let deed = Deed::Path {
+            verb: head.method.as_str().to_lowercase(),
+            path: path.clone(),
+        };
+        if !self.control_plane.may(user, &deed) {
+            let why = format!("forbidden: {}", deed.refused(user));
+            return Err(Status::forbidden_to(&why));
+        }
+        let kinds = self.control_plane.kinds();
+        let form = Form::of(text(&head.headers, header::ACCEPT.as_str())).unwrap_or(Form::Json);
+        let found = match words.as_slice() {
+            ["healthz" | "livez" | "readyz", ..] => return Ok(show::plain(StatusCode::OK, "ok")),
+            ["version"] => Some(version()),
+            [] => Some(json!({ "paths": roots(kinds) })),
+            ["openapi", "v2"] => Some(openapi::second(kinds)),
+            ["openapi", "v3"] => Some(openapi::index(kinds)),
+            ["openapi", "v3", "api", version] => openapi::document(kinds, "", version),
+            ["openapi", "v3", "apis", group, version] => openapi::document(kinds, group, version),
+            words => discovery::answer(kinds, words, form == Form::AllGroups),
+        };
+        match found {
+            Some(value) => {
+                let mut response = show::json(StatusCode::OK, &value);
+                if form == Form::AllGroups {
+                    let media = HeaderValue::from_static(Form::AllGroups.media_type());
+                    response.headers_mut().insert(header::CONTENT_TYPE, media);
+                }
+                Ok(response)
+            }
+            None if words.first() == Some(&"api") || words.first() == Some(&"apis") && words.len() > 3 => {
+                Err(Status::no_such_resource())
+            }
+            None => Ok(show::plain(StatusCode::NOT_FOUND, "404 page not found\n")),
+        }
+    }
+}
+
+/// What a client learns of us: which Kubernetes we behave as.
+fn version() -> Value {
+    json!({
+        "major": "1",
+        "minor": "36",
+        "gitVersion": concat!("v1.36.0+quartermaster.", env!("CARGO_PKG_VERSION")),
+        "gitCommit": "",
+        "gitTreeState": "",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "",
+        "compiler": "",
+        "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
+    })
+}
+
+fn roots(kinds: &super::kind::Kinds) -> Vec<String> {
+    let mut paths: Vec<String> = kinds
+        .all()
+        .map(|kind| match kind.group.as_str() {
+            "" => format!("/api/{}", kind.version),
+            group => format!("/apis/{group}/{}", kind.version),
+        })
+        .chain(
+            [
+                "/api",
+                "/apis",
+                "/healthz",
+                "/livez",
+                "/openapi/v2",
+                "/openapi/v3",
+                "/readyz",
+                "/version",
+            ]
+            .map(str::to_owned),
+        )
+        .collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+fn refusal(status: &Status) -> Response<Body> {
+    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = show::json(code, &status.to_json());
+    let seconds = status
+        .details
+        .as_ref()
+        .and_then(|details| details.retry_after_seconds);
+    if let Some(seconds) = seconds {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+const JSON: &str = "application/json";
+const YAML: &str = "application/yaml";
+/// Named, but not taken: nobody needs it who takes JSON.
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
+/// The object in a body.
+fn read(call: &Call, content_type: &str, bytes: &[u8]) -> Result<registry::Body, Status> {
+    let body::Body { value, duplicates } = read_value(call, content_type, bytes)?;
+    let shown = String::from_utf8_lossy(bytes).into_owned();
+    let object = Object::of(value).ok_or_else(|| unrecognized(call, "it is no object", &shown))?;
+    Ok(registry::Body { object, duplicates })
+}
+
+fn read_value(call: &Call, content_type: &str, bytes: &[u8]) -> Result<body::Body, Status> {
+    let media = content_type.split(';').next().unwrap_or_default().trim();
+    match media {
+        "" | JSON => body::read(bytes).map_err(|error| match error {
+            BodyError::Malformed(why) => {
+                let shown = if bytes.is_empty() {
+                    "<empty>".into()
+                } else {
+                    String::from_utf8_lossy(bytes)
+                };
+                unrecognized(
+                    call,
+                    &format!("couldn't get version/kind; json parse error: {why}"),
+                    &shown,
+                )
+            }
+            BodyError::TooDeep => Status::bad_request(error.to_string()),
+        }),
+        YAML => {
+            let text = std::str::from_utf8(bytes).map_err(|error| Status::bad_request(error.to_string()))?;
+            let value = serde_saphyr::from_str(text)
+                .map_err(|error| Status::bad_request(format!("error converting YAML to JSON: {error}")))?;
+            Ok(body::Body {
+                value,
+                duplicates: Vec::new(),
+            })
+        }
+        _ => Err(Status::unsupported_media_type(&[JSON, YAML, PROTOBUF])),
+    }
+}
+
+fn unrecognized(call: &Call, why: &str, body: &str) -> Status {
+    const SHOWN: usize = 1024;
+    let end = body.floor_char_boundary(SHOWN);
+    let body = body.get(..end).unwrap_or_default();
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {}): {why} ({body})",
+        call.kind.names.kind
+    ))
+}

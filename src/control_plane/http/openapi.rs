@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::control_plane::kind::{Kind, Kinds, Nature, Subresource, Verb};
 
 /// The list of documents; a document's address carries its hash, so that clients may keep it for ever.
-pub fn index(kinds: &Kinds) -> Value {
+pub(super) fn index(kinds: &Kinds) -> Value {
     let mut paths = Map::new();
     for (group, version) in group_versions(kinds) {
         let at = place(&group, &version);
@@ -24,7 +24,7 @@ pub fn index(kinds: &Kinds) -> Value {
 }
 
 /// The OpenAPI v3 document of one group and version.
-pub fn document(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
+pub(super) fn document(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
     let served: Vec<_> = kinds
         .all()
         .filter(|kind| kind.group == group && kind.version == version)
@@ -49,7 +49,7 @@ pub fn document(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
 }
 
 /// The OpenAPI v2 document of everything, for clients that know no other.
-pub fn second(kinds: &Kinds) -> Value {
+pub(super) fn second(kinds: &Kinds) -> Value {
     let mut paths = Map::new();
     let mut definitions = Map::new();
     for kind in kinds.all() {

@@ -15,6 +15,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde_json::Value;
 
 use super::kind::{Cell, Column, Kind, Kinds, Names, Nature, Review, Scope, Shows, Subresource, Verb};
+use super::patch::Subject;
+use super::schema::{Schema, SchemaError};
 
 use Verb::{Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch};
 
@@ -39,6 +41,7 @@ fn custom(definition: &CustomResourceDefinition) -> Option<Kind> {
     let version = spec.versions.iter().find(|version| version.served)?;
     let schema = version.schema.as_ref()?.open_api_v3_schema.as_ref()?;
     let names = &spec.names;
+    let open_api = serde_json::to_value(schema).ok()?;
     let has_status = version
         .subresources
         .as_ref()
@@ -79,8 +82,16 @@ fn custom(definition: &CustomResourceDefinition) -> Option<Kind> {
         subresources: if has_status { &[Subresource::Status] } else { &[] },
         nature: Nature::Custom,
         columns,
-        open_api: serde_json::to_value(schema).ok()?,
-        schema: crate::control_plane::schema::Schema,
+        schema: Schema::compile(&open_api).ok()?,
+        subject: Subject::custom(
+            &spec.group,
+            &version.name,
+            &names.kind,
+            &names.plural,
+            has_status,
+            &open_api,
+        ),
+        open_api,
     })
 }
 
@@ -99,7 +110,7 @@ struct Row {
 }
 
 impl Row {
-    fn kind(self) -> Kind {
+    fn kind(self) -> Result<Kind, SchemaError> {
         let Self {
             group,
             kind,
@@ -126,7 +137,7 @@ impl Row {
             | Nature::RoleBinding
             | Nature::Review(_) => &[],
         };
-        Kind {
+        Ok(Kind {
             group: group.to_owned(),
             version: "v1".to_owned(),
             names: Names {
@@ -142,9 +153,11 @@ impl Row {
             subresources,
             nature,
             columns,
+            schema: published::checked(&open_api)?,
+            subject: Subject::built_in(group, "v1", kind, plural)
+                .unwrap_or_else(|| Subject::custom(group, "v1", kind, plural, false, &open_api)),
             open_api,
-            schema: crate::control_plane::schema::Schema,
-        }
+        })
     }
 }
 
@@ -177,8 +190,8 @@ fn built_in() -> Vec<Kind> {
         (AUTHORIZATION, "SelfSubjectAccessReview", "selfsubjectaccessreviews", &[], Cluster, ASK, &[], N::Review(Review::OwnSubject), Vec::new(), of::<SelfSubjectAccessReview>()),
         (AUTHORIZATION, "SelfSubjectRulesReview", "selfsubjectrulesreviews", &[], Cluster, ASK, &[], N::Review(Review::OwnRules), Vec::new(), of::<SelfSubjectRulesReview>()),
     ];
-    let kinds = rows.into_iter().map(|(group, kind, plural, short, scope, verbs, subresources, nature, columns, open_api)| {
-        Row { group, kind, plural, short, scope, verbs, subresources, nature, columns, open_api }.kind()
+    let kinds = rows.into_iter().filter_map(|(group, kind, plural, short, scope, verbs, subresources, nature, columns, open_api)| {
+        Row { group, kind, plural, short, scope, verbs, subresources, nature, columns, open_api }.kind().ok()
     });
     kinds.map(described).collect()
 }

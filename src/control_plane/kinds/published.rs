@@ -1,9 +1,11 @@
 //! The schemas of Kubernetes' own kinds, from the descriptions that k8s-openapi carries: for `kubectl explain`, and to
 //! drop what no field is for.
 
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
+
+use crate::control_plane::schema::{Schema, SchemaError};
 
 /// The structural schema of a kind.
 pub(super) fn of<Kind: JsonSchema>() -> Value {
@@ -13,6 +15,28 @@ pub(super) fn of<Kind: JsonSchema>() -> Value {
     });
     let schema = settings.into_generator().into_root_schema_for::<Kind>();
     plain(schema)
+}
+
+/// What objects of such a kind are checked against. The system's kinds are read into types of their own, which miss
+/// nothing: what a schema requires is not refused here, but by each kind's rules.
+pub(super) fn checked(open_api: &Value) -> Result<Schema, SchemaError> {
+    let mut lenient = open_api.clone();
+    drop_required(&mut lenient);
+    Schema::compile(&lenient)
+}
+
+fn drop_required(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            // A property may be called so, too.
+            if fields.get("required").is_some_and(Value::is_array) {
+                fields.remove("required");
+            }
+            fields.values_mut().for_each(drop_required);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_required),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// A definition holds schemas, and a schema holds schemas: published as an object of anything below `spec`.
@@ -37,7 +61,7 @@ fn metadata() -> Value {
 }
 
 /// Titles are Rust's, and an optional field is one that may be absent.
-fn plain(schema: Schema) -> Value {
+fn plain(schema: schemars::Schema) -> Value {
     let mut value = schema.to_value();
     tidy(&mut value);
     value

@@ -11,9 +11,27 @@ use serde_json::{Value, json};
 use super::call::{Call, FieldValidation};
 use super::kind::{Kind, Nature, Subresource};
 use super::object::Object;
-use super::patch::managed::{self, Manager};
+use super::patch;
+use super::schema::FieldPath;
 use super::status::Status;
 pub use delete::{DeleteOptions, Deletion, delete};
+
+/// An object as it came, and what of its text was ambiguous.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Body {
+    pub object: Object,
+    /// Fields that are there twice: the last one counts.
+    pub duplicates: Vec<FieldPath>,
+}
+
+impl Body {
+    pub fn of(object: Object) -> Self {
+        Self {
+            object,
+            duplicates: Vec::new(),
+        }
+    }
+}
 
 /// What a decision depends on beside the objects.
 #[derive(Debug, Clone)]
@@ -43,9 +61,9 @@ pub enum Updated {
 }
 
 /// Makes a new object of what was sent.
-pub fn create(call: &Call, mut sent: Object, manager: &Manager, moment: &Moment) -> Result<Made, Status> {
+pub fn create(call: &Call, sent: Body, by: By, manager: &str, moment: &Moment) -> Result<Made, Status> {
     let kind = &call.kind;
-    let warnings = understand(kind, &mut sent, call.options.field_validation)?;
+    let (mut sent, warnings) = understand(kind, sent, call.options.field_validation)?;
     metadata::place(&mut sent, call.namespace.as_deref())?;
     metadata::begin(&mut sent, kind, moment);
     if kind.has_status() && kind.nature == Nature::Custom {
@@ -57,7 +75,9 @@ pub fn create(call: &Call, mut sent: Object, manager: &Manager, moment: &Moment)
     let name = sent.name().unwrap_or_default().to_owned();
     let mut causes = metadata::check(kind, &sent);
     causes.extend(natural::check(kind, &sent, None));
-    causes.extend(kind.schema.validate(&sent, None));
+    if kind.nature == Nature::Custom {
+        causes = kind.schema.validate_after(causes, &sent, None);
+    }
     if !causes.is_empty() {
         return Err(Status::invalid(kind, &name, causes));
     }
@@ -66,7 +86,10 @@ pub fn create(call: &Call, mut sent: Object, manager: &Manager, moment: &Moment)
             "resourceVersion should not be set on objects to be created",
         ));
     }
-    let object = managed::track(kind, None, sent, manager, moment.now);
+    let object = match by {
+        By::Apply => sent,
+        By::Put | By::Patch => patch::track(&kind.subject, None, sent, manager, None, moment.now),
+    };
     Ok(Made { object, warnings })
 }
 
@@ -85,13 +108,13 @@ pub enum By {
 pub fn update(
     call: &Call,
     stored: &Object,
-    mut sent: Object,
+    sent: Body,
     by: By,
-    manager: &Manager,
+    manager: &str,
     moment: &Moment,
 ) -> Result<(Updated, Vec<String>), Status> {
     let kind = &call.kind;
-    let warnings = understand(kind, &mut sent, call.options.field_validation)?;
+    let (mut sent, warnings) = understand(kind, sent, call.options.field_validation)?;
     let name = stored.name().unwrap_or_default();
     metadata::same_name(&mut sent, name, call.namespace.as_deref())?;
     metadata::same_object(kind, &sent, stored, by)?;
@@ -104,14 +127,30 @@ pub fn update(
     let mut causes = metadata::check_change(&sent, stored);
     causes.extend(metadata::check(kind, &sent));
     causes.extend(natural::check(kind, &sent, Some(stored)));
-    causes.extend(kind.schema.validate(&sent, Some(stored)));
+    if kind.nature == Nature::Custom {
+        causes = match call.subresource {
+            Some(Subresource::Status) => kind.schema.validate_status(causes, &sent, stored),
+            Some(Subresource::Finalize | Subresource::Token) | None => {
+                kind.schema.validate_after(causes, &sent, Some(stored))
+            }
+        };
+    }
     if !causes.is_empty() {
         return Err(Status::invalid(kind, name, causes));
     }
-    let object = match by {
+    let subresource = call.subresource.map(Subresource::name);
+    let mut object = match by {
         By::Apply => sent,
-        By::Put | By::Patch => managed::track(kind, Some(stored), sent, manager, moment.now),
+        By::Put | By::Patch => patch::track(
+            &kind.subject,
+            Some(stored),
+            sent,
+            manager,
+            subresource,
+            moment.now,
+        ),
     };
+    patch::keep_times(stored, &mut object);
     let updated = if object == *stored {
         Updated::Same
     } else if object.is_being_deleted()
@@ -126,21 +165,28 @@ pub fn update(
 }
 
 /// Checks what an object says it is, and drops fields that its kind does not have.
-fn understand(kind: &Kind, sent: &mut Object, validation: FieldValidation) -> Result<Vec<String>, Status> {
-    natural::readable(kind, sent)?;
-    let unknown: Vec<String> = kind
-        .schema
-        .prune(sent)
-        .into_iter()
-        .map(|field| format!("unknown field \"{field}\""))
-        .collect();
+fn understand(
+    kind: &Kind,
+    Body {
+        object: mut sent,
+        duplicates,
+    }: Body,
+    validation: FieldValidation,
+) -> Result<(Object, Vec<String>), Status> {
+    natural::readable(kind, &mut sent)?;
+    let unknown = kind.schema.prune(&mut sent);
+    let unknown = unknown.iter().map(|field| format!("unknown field \"{field}\""));
+    let twice = duplicates
+        .iter()
+        .map(|field| format!("duplicate field \"{field}\""));
+    let wrong: Vec<String> = unknown.chain(twice).collect();
     match validation {
-        FieldValidation::Strict if !unknown.is_empty() => {
-            let words = format!("strict decoding error: {}", unknown.join(", "));
+        FieldValidation::Strict if !wrong.is_empty() => {
+            let words = format!("strict decoding error: {}", wrong.join(", "));
             Err(natural::undecodable(kind, &words))
         }
-        FieldValidation::Warn => Ok(unknown),
-        FieldValidation::Strict | FieldValidation::Ignore => Ok(Vec::new()),
+        FieldValidation::Warn => Ok((sent, wrong)),
+        FieldValidation::Strict | FieldValidation::Ignore => Ok((sent, Vec::new())),
     }
 }
 

@@ -59,9 +59,10 @@ pub(super) fn readable(kind: &Kind, sent: &mut Object) -> Result<(), Status> {
     sent.fields_mut()
         .insert("kind".to_owned(), json!(kind.names.kind));
     sent.fields_mut().insert("apiVersion".to_owned(), json!(expected));
-    let wrong = kind.schema.wrong_types(sent);
-    match wrong.first() {
-        Some(why) => Err(undecodable(kind, why)),
+    // Others are read into types of their own: a wrong type is no object of the kind at all.
+    let wrong = kind.schema.validate(sent, None);
+    match wrong.iter().find(|cause| cause.reason == "FieldValueTypeInvalid") {
+        Some(cause) => Err(undecodable(kind, &format!("{}: {}", cause.field, cause.message))),
         None => secret_is_base64(kind, sent),
     }
 }

@@ -1,0 +1,178 @@
+//! Who comes in, and what they may do: tokens are looked up, Roles are read from the store as they are now.
+
+use k8s_openapi::api::rbac::v1::{PolicyRule, RoleRef};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::ControlPlane;
+use super::access::token::Bearer;
+use super::access::{AUTHENTICATED, Deed, MASTERS, Policy, User, rules};
+use super::call::Call;
+use super::kind::{Kind, Nature};
+use super::object::Object;
+use super::status::Status;
+use super::store::{Key, Paging, Prefix, ResourceName};
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+impl ControlPlane {
+    /// None: the token is not good. A ServiceAccount's is good for as long as that account is there.
+    pub fn user_of(&self, token: &str) -> Option<User> {
+        match self.tokens().check(token, self.now())? {
+            Bearer::Admin(user) => Some(user),
+            Bearer::Account(claims) => {
+                let accounts = ResourceName::new("serviceaccounts").ok()?;
+                let key = Key::new(&accounts, Some(&claims.namespace), &claims.name).ok()?;
+                let account = self.store().get(&key)?.object().ok()?;
+                (account.uid() == Some(&claims.uid))
+                    .then(|| User::service_account(&claims.namespace, &claims.name, &claims.uid))
+            }
+        }
+    }
+
+    /// An administrator may act as somebody else (`kubectl --as`).
+    pub fn act_as(&self, user: User, name: Option<&str>, groups: &[String]) -> Result<User, Status> {
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            return Ok(user);
+        };
+        if !user.is_in(MASTERS) {
+            let why = format!(
+                "User \"{}\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope",
+                user.name
+            );
+            return Err(Status::forbidden_to(&format!(
+                "users \"{name}\" is forbidden: {why}"
+            )));
+        }
+        let mut other = User {
+            name: name.to_owned(),
+            uid: String::new(),
+            groups: groups.to_vec(),
+        };
+        if let Some((namespace, account)) = name
+            .strip_prefix("system:serviceaccount:")
+            .and_then(|rest| rest.split_once(':'))
+            && groups.is_empty()
+        {
+            other.groups = User::service_account(namespace, account, "").groups;
+        }
+        if !other.is_in(AUTHENTICATED) && name != "system:anonymous" {
+            other.groups.push(AUTHENTICATED.to_owned());
+        }
+        Ok(other)
+    }
+
+    pub fn may(&self, user: &User, deed: &Deed) -> bool {
+        // Roles need not be read for who may all.
+        user.is_in(MASTERS) || self.policy().allows(user, deed)
+    }
+
+    pub fn check(&self, call: &Call) -> Result<(), Status> {
+        let deed = call.deed();
+        if self.may(&call.user, &deed) {
+            return Ok(());
+        }
+        let name = call.name.as_deref().unwrap_or_default();
+        Err(Status::forbidden(&call.kind, name, &deed.refused(&call.user)))
+    }
+
+    pub(super) fn policy(&self) -> Policy {
+        Policy {
+            roles: self.all(&format!("roles.{RBAC}")),
+            cluster_roles: self.all(&format!("clusterroles.{RBAC}")),
+            role_bindings: self.all(&format!("rolebindings.{RBAC}")),
+            cluster_role_bindings: self.all(&format!("clusterrolebindings.{RBAC}")),
+        }
+    }
+
+    /// Everything of a kind; what cannot be read grants nothing.
+    fn all<T: DeserializeOwned>(&self, resource: &str) -> Vec<T> {
+        let Ok(resource) = ResourceName::new(resource) else {
+            return Vec::new();
+        };
+        let page = self.store().list(&Prefix::all(&resource), &Paging::default());
+        let items = page.map(|page| page.items).unwrap_or_default();
+        items
+            .iter()
+            .filter_map(|(_, stored)| serde_json::from_slice(&stored.bytes).ok())
+            .collect()
+    }
+
+    /// Nobody grants more than they may.
+    pub(super) fn admit(&self, call: &Call, object: &Object) -> Result<(), Status> {
+        let kind = &call.kind;
+        let grants = match kind.nature {
+            Nature::Role => rules_of(object.fields().get("rules")),
+            Nature::RoleBinding => self.rules_behind(object, call.namespace.as_deref()),
+            Nature::Custom
+            | Nature::Namespace
+            | Nature::Secret
+            | Nature::ConfigMap
+            | Nature::ServiceAccount
+            | Nature::Event
+            | Nature::NewEvent
+            | Nature::Lease
+            | Nature::Definition
+            | Nature::Review(_) => return Ok(()),
+        };
+        if call.user.is_in(MASTERS) {
+            return Ok(());
+        }
+        let policy = self.policy();
+        let held: Vec<&PolicyRule> = policy.rules_of(&call.user, call.namespace.as_deref()).collect();
+        match rules::beyond(&held, &grants) {
+            None => Ok(()),
+            Some(rule) => Err(too_much(kind, object, &call.user, rule)),
+        }
+    }
+
+    fn rules_behind(&self, binding: &Object, namespace: Option<&str>) -> Vec<PolicyRule> {
+        let role = binding.fields().get("roleRef").cloned().unwrap_or_default();
+        let Ok(RoleRef { kind, name, .. }) = serde_json::from_value(role) else {
+            return Vec::new();
+        };
+        let (resource, namespace) = match kind.as_str() {
+            "ClusterRole" => (format!("clusterroles.{RBAC}"), None),
+            _ => (format!("roles.{RBAC}"), namespace),
+        };
+        let found = ResourceName::new(&resource)
+            .and_then(|resource| Key::new(&resource, namespace, &name))
+            .ok()
+            .and_then(|key| self.store().get(&key)?.object().ok());
+        found
+            .map(|role| rules_of(role.fields().get("rules")))
+            .unwrap_or_default()
+    }
+}
+
+fn rules_of(rules: Option<&Value>) -> Vec<PolicyRule> {
+    rules
+        .cloned()
+        .and_then(|rules| serde_json::from_value(rules).ok())
+        .unwrap_or_default()
+}
+
+fn too_much(kind: &Kind, object: &Object, user: &User, rule: &PolicyRule) -> Status {
+    let list = |name: &str, words: &Option<Vec<String>>| {
+        let words = words.as_deref().unwrap_or_default();
+        (!words.is_empty()).then(|| format!("{name}:{words:?}").replace("\", \"", "\" \""))
+    };
+    let parts: Vec<String> = [
+        list("APIGroups", &rule.api_groups),
+        list("Resources", &rule.resources),
+        list("ResourceNames", &rule.resource_names),
+        list("NonResourceURLs", &rule.non_resource_urls),
+        list("Verbs", &Some(rule.verbs.clone())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let groups: Vec<String> = user.groups.iter().map(|group| format!("{group:?}")).collect();
+    let why = format!(
+        "user \"{}\" (groups=[{}]) is attempting to grant RBAC permissions not currently held:\n{{{}}}",
+        user.name,
+        groups.join(" "),
+        parts.join(", ")
+    );
+    Status::forbidden(kind, object.name().unwrap_or_default(), &why)
+}
