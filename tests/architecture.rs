@@ -33,7 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("controller", &["resource", "fact", "desired", "observed", "plan", "execute", "status", "cluster", "sessions", "telemetry"]),
     ("http",       &["cluster", "telemetry"]),
     ("telemetry",  &["resource", "gateway"]),
-    ("command",    &["resource", "gateway", "simulated_gateway", "cluster", "controller", "sessions", "http", "telemetry"]),
+    ("command",    &["resource", "gateway", "simulated_gateway", "control_plane", "cluster", "controller", "sessions", "http", "telemetry"]),
 ];
 
 /// Rooms whose answers depend on their arguments alone.

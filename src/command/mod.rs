@@ -1,8 +1,10 @@
 //! The command line: one file for each subcommand. What the program prints lives here and nowhere else.
 
 pub mod crds;
+mod operator;
 pub mod run;
 pub mod simulate_gateway;
+pub mod up;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,6 +23,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run everything on this machine: a Kubernetes API of its own, and the controller.
+    Up(up::Up),
     /// Run the controller against a cluster.
     Run(run::Run),
     /// Run a simulated OpenClaw gateway, for trying things out.
@@ -36,6 +40,7 @@ enum Command {
 impl Cli {
     pub fn execute(self) -> ExitCode {
         let result = match self.command {
+            Command::Up(up) => up.execute(),
             Command::Run(run) => run.execute(),
             Command::SimulateGateway(simulate) => simulate.execute(),
             Command::Crds { write: None } => crds::print(),

@@ -1,30 +1,20 @@
 //! `quartermaster run`: the controller against a cluster.
 
-use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use futures::future::join_all;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::operator;
+use crate::cluster::Health;
 use crate::cluster::connect::{Whereabouts, connect, connect_for_lease};
 use crate::cluster::lease::Leadership;
-use crate::cluster::{Cluster, Health, Scope};
-use crate::controller;
-use crate::controller::World;
-use crate::gateway::Guard;
-use crate::gateway::dial::Network;
-use crate::gateway::session::Surroundings;
-use crate::http::operations::{self, Operations};
-use crate::resource::Gateway;
-use crate::sessions::Sessions;
+use crate::http::operations::Operations;
 use crate::telemetry::{Metrics, log};
 
 #[derive(Debug, Args)]
@@ -83,8 +73,8 @@ impl Run {
     }
 
     async fn run(self) -> anyhow::Result<()> {
-        let scopes = scopes(&self.namespaces)?;
-        let stop = stop_on_signal()?;
+        let scopes = operator::scopes(&self.namespaces)?;
+        let stop = operator::stop_on_signal()?;
         let metrics = Metrics::new().context("metrics")?;
         let health = Health::default();
         let whereabouts = Whereabouts {
@@ -93,7 +83,7 @@ impl Run {
         };
         let listener = listen(self.ops_listen, whereabouts.kubeconfig.is_none()).await?;
         let tasks = TaskTracker::new();
-        tasks.spawn(serve(
+        tasks.spawn(operator::serve(
             listener,
             Operations {
                 health: health.clone(),
@@ -118,26 +108,16 @@ impl Run {
             None
         };
 
-        let cluster = Cluster::new(client, health, metrics.clone());
-        let surroundings = Surroundings {
-            dial: Arc::new(Network),
-            guard: Guard::default(),
-            meter: Arc::new({
-                let metrics = metrics.clone();
-                move |method, outcome| metrics.gateway_call(method, outcome)
-            }),
-        };
-        let controllers = join_all(scopes.into_iter().map(|scope| {
-            let (cluster, surroundings, metrics) = (cluster.clone(), surroundings.clone(), metrics.clone());
-            watch_over(
-                scope,
-                cluster,
-                surroundings,
+        let controllers = operator::operate(
+            client,
+            operator::Plan {
+                scopes,
+                concurrency: self.concurrency,
+                health,
                 metrics,
-                self.concurrency,
-                stop.clone(),
-            )
-        }));
+                stop: stop.clone(),
+            },
+        );
         let lost = async {
             match &leadership {
                 Some(leadership) => leadership.lost().await,
@@ -174,66 +154,6 @@ impl Run {
     }
 }
 
-/// Each part of the cluster once: two that watch the same namespace would be two writers to its gateways.
-fn scopes(namespaces: &[String]) -> anyhow::Result<Vec<Scope>> {
-    let names: BTreeSet<&str> = namespaces.iter().map(|name| name.trim()).collect();
-    if names.contains("") {
-        return Err(anyhow!(
-            "--namespace (QUARTERMASTER_NAMESPACE) has an empty name in it; give the name of a namespace, or leave it out \
-             to look at all"
-        ));
-    }
-    if names.is_empty() {
-        return Ok(vec![Scope::Everywhere]);
-    }
-    Ok(names
-        .into_iter()
-        .map(|name| Scope::Namespace(name.to_owned()))
-        .collect())
-}
-
-/// One part of the cluster: until `stop`, then passes under way are finished and gateways are said goodbye to.
-async fn watch_over(
-    scope: Scope,
-    cluster: Cluster,
-    surroundings: Surroundings,
-    metrics: Metrics,
-    concurrency: u16,
-    stop: CancellationToken,
-) {
-    tokio::select! {
-        () = cluster.served::<Gateway>(&scope) => {}
-        () = stop.cancelled() => return,
-    }
-    let (sessions, links) = Sessions::new(surroundings);
-    let world = Arc::new(World {
-        cluster,
-        sessions,
-        metrics,
-    });
-    tracing::info!(?scope, "watching");
-    let links = futures::stream::unfold(links, async |mut links| Some((links.recv().await?, links)));
-    controller::gateway::run(scope, Arc::clone(&world), links, concurrency, stop).await;
-    world.sessions.close_all().await;
-}
-
-/// The first SIGTERM or ctrl-c stops in order; a second one at once.
-fn stop_on_signal() -> anyhow::Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
-    let stopping = stop.clone();
-    tokio::spawn(async move {
-        let mut next = async || tokio::select! { _ = term.recv() => {} _ = int.recv() => {} };
-        next().await;
-        tracing::info!("stopping");
-        stopping.cancel();
-        next().await;
-        std::process::exit(130);
-    });
-    Ok(stop)
-}
-
 async fn listen(asked: Option<SocketAddr>, maybe_in_cluster: bool) -> anyhow::Result<TcpListener> {
     const PORT: u16 = 9471;
     let in_cluster = maybe_in_cluster && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
@@ -247,14 +167,6 @@ async fn listen(asked: Option<SocketAddr>, maybe_in_cluster: bool) -> anyhow::Re
         .with_context(|| format!("cannot listen on {address}; choose another with --ops-listen"))?;
     tracing::info!(address = %listener.local_addr()?, "serving /livez, /readyz and /metrics");
     Ok(listener)
-}
-
-async fn serve(listener: TcpListener, operations: Operations, stop: CancellationToken) {
-    let server =
-        axum::serve(listener, operations::router(operations)).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = server.await {
-        tracing::error!(%error, "the operations endpoint ended");
-    }
 }
 
 /// Who holds the lease: the pod's name, or the host's and process'.

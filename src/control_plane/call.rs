@@ -335,7 +335,7 @@ mod tests {
     use crate::control_plane::kinds;
 
     fn call(method: &str, path: &str, query: &str) -> Result<Call, u16> {
-        let kinds = kinds::served(&crate::resource::definitions());
+        let kinds = kinds::served(&crate::resource::definitions()).unwrap();
         Call::of(&kinds, User::admin(), method, Path::parse(path), query).map_err(|status| status.code)
     }
 

@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn there_and_back_it_is_the_same() {
-        let kinds = kinds::served(&[]);
+        let kinds = kinds::served(&[]).unwrap();
         let kind = kinds.find("events.k8s.io", "v1", "events").unwrap();
         let core = Object::of(json!({
             "apiVersion": "v1", "kind": "Event", "message": "hello", "reason": "Ready", "type": "Normal",

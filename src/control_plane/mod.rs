@@ -5,6 +5,7 @@
 pub mod access;
 mod beginning;
 pub mod call;
+pub mod collect;
 mod door;
 pub mod event_forms;
 pub mod http;

@@ -224,9 +224,7 @@ impl ControlPlane {
                     .or_insert_with(|| Value::from(name));
                 return self.make(call, Body::of(made), By::Apply, manager).await;
             }
-            Sent::Whole(body) if call.subresource.is_none() && may_begin_by_put(&call.kind) => {
-                body.clone()
-            }
+            Sent::Whole(body) if call.subresource.is_none() && may_begin_by_put(&call.kind) => body.clone(),
             Sent::Whole(_) | Sent::Patch(_) => return Err(not_found(call)),
         };
         self.create(call, body, manager).await

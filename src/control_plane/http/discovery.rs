@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn both_ways_tell_of_the_same_resources() {
-        let kinds = kinds::served(&crate::resource::definitions());
+        let kinds = kinds::served(&crate::resource::definitions()).unwrap();
         let list = answer(&kinds, &["apis", "quartermaster.dev", "v1alpha1"], false).unwrap();
         let names: Vec<&str> = list["resources"]
             .as_array()

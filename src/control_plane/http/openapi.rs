@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn every_document_that_the_index_names_is_there() {
-        let kinds = kinds::served(&crate::resource::definitions());
+        let kinds = kinds::served(&crate::resource::definitions()).unwrap();
         let index = index(&kinds);
         let paths = index["paths"].as_object().unwrap();
         assert!(paths.contains_key("api/v1") && paths.contains_key("apis/quartermaster.dev/v1alpha1"));

@@ -26,22 +26,27 @@ const NO_COLLECTION: &[Verb] = &[Create, Delete, Get, List, Patch, Update, Watch
 const READ: &[Verb] = &[Get, List, Watch];
 const ASK: &[Verb] = &[Create];
 
-/// Everything: Kubernetes' and those of `definitions`.
-pub fn served(definitions: &[CustomResourceDefinition]) -> Kinds {
-    Kinds::new(
-        built_in()
-            .into_iter()
-            .chain(definitions.iter().filter_map(custom)),
-    )
+/// Everything: Kubernetes' and those of `definitions`. Err: a schema that cannot be kept; tests see that ours can.
+pub fn served(definitions: &[CustomResourceDefinition]) -> Result<Kinds, SchemaError> {
+    let mut kinds = built_in()?;
+    for definition in definitions {
+        kinds.extend(custom(definition)?);
+    }
+    Ok(Kinds::new(kinds))
 }
 
 /// One of ours. None: it has no served version with a schema.
-fn custom(definition: &CustomResourceDefinition) -> Option<Kind> {
+fn custom(definition: &CustomResourceDefinition) -> Result<Option<Kind>, SchemaError> {
     let spec = &definition.spec;
-    let version = spec.versions.iter().find(|version| version.served)?;
-    let schema = version.schema.as_ref()?.open_api_v3_schema.as_ref()?;
+    let version = spec.versions.iter().find(|version| version.served);
+    let schema = version.and_then(|version| version.schema.as_ref()?.open_api_v3_schema.as_ref());
+    let (Some(version), Some(schema)) = (version, schema) else {
+        return Ok(None);
+    };
     let names = &spec.names;
-    let open_api = serde_json::to_value(schema).ok()?;
+    let Ok(open_api) = serde_json::to_value(schema) else {
+        return Ok(None);
+    };
     let has_status = version
         .subresources
         .as_ref()
@@ -57,7 +62,7 @@ fn custom(definition: &CustomResourceDefinition) -> Option<Kind> {
             shows: Shows::Path(own.json_path.clone()),
         });
     }
-    Some(Kind {
+    Ok(Some(Kind {
         group: spec.group.clone(),
         version: version.name.clone(),
         names: Names {
@@ -82,7 +87,7 @@ fn custom(definition: &CustomResourceDefinition) -> Option<Kind> {
         subresources: if has_status { &[Subresource::Status] } else { &[] },
         nature: Nature::Custom,
         columns,
-        schema: Schema::compile(&open_api).ok()?,
+        schema: Schema::compile(&open_api)?,
         subject: Subject::custom(
             &spec.group,
             &version.name,
@@ -92,7 +97,7 @@ fn custom(definition: &CustomResourceDefinition) -> Option<Kind> {
             &open_api,
         ),
         open_api,
-    })
+    }))
 }
 
 /// A row of the table below.
@@ -166,7 +171,7 @@ const AUTHORIZATION: &str = "authorization.k8s.io";
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 #[rustfmt::skip]
-fn built_in() -> Vec<Kind> {
+fn built_in() -> Result<Vec<Kind>, SchemaError> {
     use Nature as N;
     use Scope::{Cluster, Namespaced};
     use published::of;
@@ -190,10 +195,10 @@ fn built_in() -> Vec<Kind> {
         (AUTHORIZATION, "SelfSubjectAccessReview", "selfsubjectaccessreviews", &[], Cluster, ASK, &[], N::Review(Review::OwnSubject), Vec::new(), of::<SelfSubjectAccessReview>()),
         (AUTHORIZATION, "SelfSubjectRulesReview", "selfsubjectrulesreviews", &[], Cluster, ASK, &[], N::Review(Review::OwnRules), Vec::new(), of::<SelfSubjectRulesReview>()),
     ];
-    let kinds = rows.into_iter().filter_map(|(group, kind, plural, short, scope, verbs, subresources, nature, columns, open_api)| {
-        Row { group, kind, plural, short, scope, verbs, subresources, nature, columns, open_api }.kind().ok()
+    let kinds = rows.into_iter().map(|(group, kind, plural, short, scope, verbs, subresources, nature, columns, open_api)| {
+        Row { group, kind, plural, short, scope, verbs, subresources, nature, columns, open_api }.kind()
     });
-    kinds.map(described).collect()
+    kinds.map(|kind| kind.map(described)).collect()
 }
 
 /// A description that begins with `/` is that of the field there.
@@ -304,7 +309,7 @@ mod tests {
 
     #[test]
     fn everything_that_kubectl_asks_for_is_served() {
-        let kinds = served(&crate::resource::definitions());
+        let kinds = served(&crate::resource::definitions()).unwrap();
         for (group, version, plural) in [
             ("", "v1", "namespaces"),
             ("", "v1", "secrets"),
@@ -319,7 +324,7 @@ mod tests {
 
     #[test]
     fn every_column_is_explained_and_every_schema_describes_its_metadata() {
-        for kind in served(&crate::resource::definitions()).all() {
+        for kind in served(&crate::resource::definitions()).unwrap().all() {
             for column in &kind.columns {
                 // Printer columns of ours need no description; those of the system have one.
                 if matches!(column.shows, Shows::Cell(_)) {

@@ -18,23 +18,26 @@ pub(super) fn of<Kind: JsonSchema>() -> Value {
 }
 
 /// What objects of such a kind are checked against. The system's kinds are read into types of their own, which miss
-/// nothing: what a schema requires is not refused here, but by each kind's rules.
+/// nothing and know no formats: what a schema requires is not refused here, but by each kind's rules.
 pub(super) fn checked(open_api: &Value) -> Result<Schema, SchemaError> {
     let mut lenient = open_api.clone();
-    drop_required(&mut lenient);
+    loosen(&mut lenient);
     Schema::compile(&lenient)
 }
 
-fn drop_required(schema: &mut Value) {
+fn loosen(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
             // A property may be called so, too.
             if fields.get("required").is_some_and(Value::is_array) {
                 fields.remove("required");
             }
-            fields.values_mut().for_each(drop_required);
+            if fields.get("format").is_some_and(Value::is_string) {
+                fields.remove("format");
+            }
+            fields.values_mut().for_each(loosen);
         }
-        Value::Array(items) => items.iter_mut().for_each(drop_required),
+        Value::Array(items) => items.iter_mut().for_each(loosen),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -1,0 +1,123 @@
+//! The controllers and what stands around them, for every command that runs them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use futures::future::join_all;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::{Cluster, Health, Scope};
+use crate::controller::{self, World};
+use crate::gateway::Guard;
+use crate::gateway::dial::Network;
+use crate::gateway::session::Surroundings;
+use crate::http::operations::{self, Operations};
+use crate::resource::Gateway;
+use crate::sessions::Sessions;
+use crate::telemetry::Metrics;
+
+/// What shall be watched, and by which means.
+pub(super) struct Plan {
+    pub(super) scopes: Vec<Scope>,
+    pub(super) concurrency: u16,
+    pub(super) health: Health,
+    pub(super) metrics: Metrics,
+    pub(super) stop: CancellationToken,
+}
+
+/// Until `stop`, then passes under way are finished and gateways are said goodbye to.
+pub(super) async fn operate(client: kube::Client, plan: Plan) {
+    let Plan {
+        scopes,
+        concurrency,
+        health,
+        metrics,
+        stop,
+    } = plan;
+    let cluster = Cluster::new(client, health, metrics.clone());
+    let surroundings = Surroundings {
+        dial: Arc::new(Network),
+        guard: Guard::default(),
+        meter: Arc::new({
+            let metrics = metrics.clone();
+            move |method, outcome| metrics.gateway_call(method, outcome)
+        }),
+    };
+    join_all(scopes.into_iter().map(|scope| {
+        let (cluster, surroundings, metrics) = (cluster.clone(), surroundings.clone(), metrics.clone());
+        watch_over(scope, cluster, surroundings, metrics, concurrency, stop.clone())
+    }))
+    .await;
+}
+
+/// One part of the cluster.
+async fn watch_over(
+    scope: Scope,
+    cluster: Cluster,
+    surroundings: Surroundings,
+    metrics: Metrics,
+    concurrency: u16,
+    stop: CancellationToken,
+) {
+    tokio::select! {
+        () = cluster.served::<Gateway>(&scope) => {}
+        () = stop.cancelled() => return,
+    }
+    let (sessions, links) = Sessions::new(surroundings);
+    let world = Arc::new(World {
+        cluster,
+        sessions,
+        metrics,
+    });
+    tracing::info!(?scope, "watching");
+    let links = futures::stream::unfold(links, async |mut links| Some((links.recv().await?, links)));
+    controller::gateway::run(scope, Arc::clone(&world), links, concurrency, stop).await;
+    world.sessions.close_all().await;
+}
+
+/// Each part of the cluster once: two that watch the same namespace would be two writers to its gateways.
+pub(super) fn scopes(namespaces: &[String]) -> anyhow::Result<Vec<Scope>> {
+    let names: BTreeSet<&str> = namespaces.iter().map(|name| name.trim()).collect();
+    if names.contains("") {
+        return Err(anyhow!(
+            "--namespace (QUARTERMASTER_NAMESPACE) has an empty name in it; give the name of a namespace, or leave it out \
+             to look at all"
+        ));
+    }
+    if names.is_empty() {
+        return Ok(vec![Scope::Everywhere]);
+    }
+    Ok(names
+        .into_iter()
+        .map(|name| Scope::Namespace(name.to_owned()))
+        .collect())
+}
+
+/// The first SIGTERM or ctrl-c stops in order; a second one at once.
+pub(super) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        let mut next = async || tokio::select! { _ = term.recv() => {} _ = int.recv() => {} };
+        next().await;
+        tracing::info!("stopping");
+        stopping.cancel();
+        next().await;
+        std::process::exit(130);
+    });
+    Ok(stop)
+}
+
+/// Health and metrics.
+pub(super) async fn serve(listener: TcpListener, operations: Operations, stop: CancellationToken) {
+    let server =
+        axum::serve(listener, operations::router(operations)).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = server.await {
+        tracing::error!(%error, "the operations endpoint ended");
+    }
+}
