@@ -5,6 +5,7 @@ mod accept;
 mod discovery;
 pub mod listen;
 mod openapi;
+mod protobuf;
 mod show;
 mod watch;
 
@@ -348,8 +349,6 @@ fn refusal(status: &Status) -> Response<Body> {
 
 const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
-/// Named, but not taken: nobody needs it who takes JSON.
-const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// The object in a body.
 fn read(call: &Call, content_type: &str, bytes: &[u8]) -> Result<registry::Body, Status> {
@@ -377,6 +376,13 @@ fn read_value(call: &Call, content_type: &str, bytes: &[u8]) -> Result<body::Bod
             }
             BodyError::TooDeep => Status::bad_request(error.to_string()),
         }),
+        protobuf::MEDIA => {
+            let value = protobuf::read(bytes).map_err(|error| Status::bad_request(error.to_string()))?;
+            Ok(body::Body {
+                value,
+                duplicates: Vec::new(),
+            })
+        }
         YAML => {
             let text = std::str::from_utf8(bytes).map_err(|error| Status::bad_request(error.to_string()))?;
             let value = serde_saphyr::from_str(text)
@@ -386,7 +392,7 @@ fn read_value(call: &Call, content_type: &str, bytes: &[u8]) -> Result<body::Bod
                 duplicates: Vec::new(),
             })
         }
-        _ => Err(Status::unsupported_media_type(&[JSON, YAML, PROTOBUF])),
+        _ => Err(Status::unsupported_media_type(&[JSON, YAML, protobuf::MEDIA])),
     }
 }
 
