@@ -6,6 +6,7 @@ pub mod health;
 pub mod kinds;
 mod last_word;
 pub mod lease;
+pub mod manifests;
 mod read;
 mod watch;
 mod write;

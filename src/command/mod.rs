@@ -1,9 +1,12 @@
 //! The command line: one file for each subcommand. What the program prints lives here and nowhere else.
 
+pub mod apply;
 pub mod crds;
+mod demo;
 mod operator;
 pub mod run;
 pub mod simulate_gateway;
+mod target;
 pub mod up;
 
 use std::path::PathBuf;
@@ -25,6 +28,12 @@ pub struct Cli {
 enum Command {
     /// Run everything on this machine: a Kubernetes API of its own, and the controller.
     Up(up::Up),
+    /// Apply manifests, without kubectl.
+    Apply(apply::Apply),
+    /// Show objects, without kubectl.
+    Get(apply::Get),
+    /// Delete what manifests name, without kubectl.
+    Delete(apply::Delete),
     /// Run the controller against a cluster.
     Run(run::Run),
     /// Run a simulated OpenClaw gateway, for trying things out.
@@ -41,6 +50,9 @@ impl Cli {
     pub fn execute(self) -> ExitCode {
         let result = match self.command {
             Command::Up(up) => up.execute(),
+            Command::Apply(apply) => apply.execute(),
+            Command::Get(get) => get.execute(),
+            Command::Delete(delete) => delete.execute(),
             Command::Run(run) => run.execute(),
             Command::SimulateGateway(simulate) => simulate.execute(),
             Command::Crds { write: None } => crds::print(),

@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
+use super::demo::{self, Demo};
 use super::operator;
 use crate::cluster::Health;
 use crate::control_plane::ControlPlane;
@@ -42,6 +43,9 @@ pub struct Up {
     /// Where the kubeconfig is written [default: kubeconfig in the data folder].
     #[arg(long, env = "QUARTERMASTER_KUBECONFIG_OUT", value_name = "FILE")]
     kubeconfig_out: Option<PathBuf>,
+    /// Add a simulated gateway and the fleet of examples/, for a first look.
+    #[arg(long, env = "QUARTERMASTER_DEMO")]
+    demo: bool,
     /// How log lines look.
     #[arg(long, env = "QUARTERMASTER_LOG_FORMAT", value_enum, default_value = "text")]
     log_format: log::Format,
@@ -114,11 +118,19 @@ impl Up {
             "Quartermaster is up: Kubernetes API on {url}, state in {}",
             data.display()
         ));
-        say(&format!(
-            "\n  export KUBECONFIG={}\n  kubectl get openclaw",
-            kubeconfig.display()
-        ));
-
+        let client = control_plane.client("default");
+        let demo = if self.demo {
+            Some(Demo::start(&data).await?)
+        } else {
+            None
+        };
+        if let Some(demo) = &demo {
+            say(&format!(
+                "Demo: simulated OpenClaw gateway \"harbour\" on {}, fleet from examples/\n",
+                demo.url()
+            ));
+            demo.apply(&client).await?;
+        }
         let plan = operator::Plan {
             scopes: operator::scopes(&[])?,
             concurrency: self.concurrency,
@@ -126,7 +138,16 @@ impl Up {
             metrics: Metrics::new().context("metrics")?,
             stop: stop.clone(),
         };
-        operator::operate(control_plane.client("default"), plan).await;
+        let operating = operator::operate(client.clone(), plan);
+        let telling = async {
+            if demo.is_some() {
+                demo::show(&client).await?;
+            }
+            say(&try_this(&kubeconfig));
+            anyhow::Ok(())
+        };
+        let ((), told) = tokio::join!(operating, telling);
+        told?;
         tasks.close();
         tasks.wait().await;
         control_plane.store().close().await;
@@ -134,8 +155,18 @@ impl Up {
     }
 }
 
+/// What to type next.
+fn try_this(kubeconfig: &Path) -> String {
+    format!(
+        "\nTry, in another terminal:\n  export KUBECONFIG={}\n  kubectl get openclaw\n  kubectl describe ocgw\n\
+         Without kubectl: quartermaster get openclaw\n\
+         Ctrl-C stops it; everything is still there next time.",
+        kubeconfig.display()
+    )
+}
+
 /// Where programs keep what is a user's own.
-fn data_folder() -> anyhow::Result<PathBuf> {
+pub(super) fn data_folder() -> anyhow::Result<PathBuf> {
     let set = |name: &str| {
         std::env::var_os(name)
             .map(PathBuf::from)
