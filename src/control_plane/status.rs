@@ -9,7 +9,8 @@ pub struct Status {
     pub code: u16,
     pub reason: Reason,
     pub message: String,
-    pub details: Option<Details>,
+    /// Boxed: most results are no refusal.
+    pub details: Option<Box<Details>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -51,6 +52,8 @@ pub enum Reason {
     InternalError,
     ServiceUnavailable,
     Timeout,
+    /// Sent as none.
+    Unknown,
 }
 
 impl Status {
@@ -64,8 +67,11 @@ impl Status {
         } = self;
         let mut sent = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": message, "reason": format!("{reason:?}"), "code": code,
+            "message": message, "code": code,
         });
+        if let (true, Some(sent)) = (*reason != Reason::Unknown, sent.as_object_mut()) {
+            sent.insert("reason".to_owned(), json!(format!("{reason:?}")));
+        }
         if let (Some(details), Some(sent)) = (details, sent.as_object_mut()) {
             sent.insert("details".to_owned(), details.to_json());
         }
