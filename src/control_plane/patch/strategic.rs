@@ -246,9 +246,9 @@ fn merge_list(list: Option<&List>, before: Vec<Value>, changes: Vec<Value>) -> R
         return Ok(before);
     }
     same_types(&before, &changes)?;
-    let order = before.clone();
     match by {
         By::Value => {
+            let order = before.clone();
             let mut merged = before;
             merged.extend(changes.iter().cloned());
             let mut seen = BTreeSet::new();
@@ -257,7 +257,7 @@ fn merge_list(list: Option<&List>, before: Vec<Value>, changes: Vec<Value>) -> R
         }
         By::Key(key) => {
             let (before, changes) = without_directives(&by, key, before, changes)?;
-            let order = if before.is_empty() { Vec::new() } else { order };
+            let order = before.clone();
             let merged = merge_items(list, &by, before, &changes)?;
             in_order(&by, merged, &changes, &order)
         }
