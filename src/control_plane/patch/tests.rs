@@ -1,5 +1,10 @@
 //! What the API server answered, recorded where it surprises, and that no patch can break us.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "what is built is written where it is used"
+)]
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;

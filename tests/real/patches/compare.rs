@@ -15,9 +15,12 @@ pub fn compare(ours: &Answer, theirs: &Answer, asked: (i64, i64)) -> Option<Stri
 
 fn refusals(ours: &Value, theirs: &Value) -> Option<String> {
     for field in ["code", "reason", "message"] {
-        let word = |status: &Value| match &status[field] {
-            Value::Null => json!(""),
-            other => other.clone(),
+        let word = |status: &Value| {
+            if status[field].is_null() {
+                json!("")
+            } else {
+                status[field].clone()
+            }
         };
         if word(ours) != word(theirs) {
             return Some(format!("{field}: {} but {}", ours[field], theirs[field]));
