@@ -20,4 +20,5 @@ mod bed;
 mod beds;
 mod conformance;
 mod line;
+mod patches;
 mod schema;

@@ -328,6 +328,10 @@ mod tests {
 
     use super::*;
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "sets are written where they are used"
+    )]
     fn set(json: Value) -> FieldSet {
         FieldSet::read(&json).unwrap()
     }

@@ -298,3 +298,143 @@ fn index(key: &str, length: usize) -> Result<usize, Failed> {
         .filter(|index| *index < length)
         .ok_or(Failed::DoesNotFit)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn patched(document: Value, patch: Value) -> Result<Value, Status> {
+        Operations::read(patch)?.apply(document)
+    }
+
+    #[test]
+    fn takes_the_api_servers_liberties() {
+        for (patch, expected) in [
+            (
+                json!([{"op": "replace", "path": "/new", "value": 1}]),
+                json!({"a": [1, 2], "new": 1}),
+            ),
+            (
+                json!([{"op": "add", "path": "/a/-1", "value": 3}]),
+                json!({"a": [1, 2, 3]}),
+            ),
+            (
+                json!([{"op": "add", "path": "/a/-", "value": 3}]),
+                json!({"a": [1, 2, 3]}),
+            ),
+            (json!([{"op": "remove", "path": "/a/-2"}]), json!({"a": [2]})),
+            (
+                json!([{"op": "replace", "path": "/a/1", "value": 5}]),
+                json!({"a": [1, 5]}),
+            ),
+            (
+                json!([{"op": "copy", "from": "/none", "path": "/b"}]),
+                json!({"a": [1, 2], "b": null}),
+            ),
+            (json!([{"op": "test", "path": "/none"}]), json!({"a": [1, 2]})),
+            (
+                json!([{"op": "add", "path": "b/c~1d", "value": 1}]),
+                json!({"a": [1, 2], "c/d": 1}),
+            ),
+            (
+                json!([{"op": "move", "from": "/a/0", "path": "/a/1"}]),
+                json!({"a": [2, 1]}),
+            ),
+            (
+                json!([{"op": "replace", "path": "", "value": {"x": 1}}]),
+                json!({"x": 1}),
+            ),
+            (Value::Null, json!({"a": [1, 2]})),
+        ] {
+            let found = patched(json!({"a": [1, 2]}), patch.clone());
+            assert_eq!(found, Ok(expected), "{patch}");
+        }
+    }
+
+    #[test]
+    fn one_sentence_for_all_that_does_not_fit() {
+        for operation in [
+            json!({}),
+            json!({"op": "x"}),
+            json!({"op": "test", "path": "/a", "value": 9}),
+            json!({"op": "remove", "path": "/none"}),
+            json!({"op": "remove", "path": "/none/x"}),
+            json!({"op": "replace", "path": "/none/x", "value": 1}),
+            json!({"op": "replace", "path": "/a/2", "value": 1}),
+            json!({"op": "add", "path": "a"}),
+            json!({"op": "add", "path": "", "value": {}}),
+            json!({"op": "replace", "path": "", "value": 5}),
+            json!({"op": "copy", "path": "/x"}),
+            json!({"op": "move", "from": "/none", "path": "/x"}),
+            json!({"op": "add", "path": "/a/4", "value": 1}),
+            json!({"op": "add", "path": "/a/x", "value": 1}),
+            json!({"op": "remove", "path": "/a/-9"}),
+            json!({"op": "test", "path": "/a/9", "value": 1}),
+            json!({"op": "test", "path": "", "value": {}}),
+        ] {
+            let refusal = patched(json!({"a": [1, 2]}), json!([operation])).unwrap_err();
+            assert_eq!(refusal.code, 422, "{operation}");
+            assert_eq!(
+                refusal.to_json().to_string(),
+                json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 422,
+                    "reason": "Invalid", "details": {},
+                    "message": "the server rejected our request due to an error in our request"})
+                .to_string(),
+            );
+        }
+    }
+
+    #[test]
+    fn a_malformed_patch_is_a_bad_request() {
+        for (patch, message) in [
+            (
+                json!({}),
+                "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
+            ),
+            (
+                json!(["x"]),
+                "error decoding patch: json: cannot unmarshal string into Go value of type handlers.jsonPatchOp",
+            ),
+            (
+                json!([{"op": 5, "path": "/x"}]),
+                "error decoding patch: json: cannot unmarshal number into Go struct field jsonPatchOp.op of type string",
+            ),
+        ] {
+            let refusal = Operations::read(patch).unwrap_err();
+            assert_eq!((refusal.code, refusal.message.as_str()), (400, message));
+        }
+        let refusal = Operations::read(json!(vec![json!({}); 10_001])).unwrap_err();
+        assert_eq!(refusal.code, 413);
+        assert_eq!(
+            refusal.message,
+            "Request entity too large: The allowed maximum operations in a JSON patch is 10000, got 10001"
+        );
+    }
+
+    /// Copies double, moves pile up: what could not be read back is refused, and what would take minutes.
+    #[test]
+    fn what_grows_is_bounded() {
+        let twice = json!([
+            {"op": "copy", "from": "/a", "path": "/b"}, {"op": "move", "from": "/b", "path": "/a/b"}]);
+        let many: Vec<Value> = (0..200).flat_map(|_| twice.as_array().unwrap().clone()).collect();
+        assert_eq!(patched(json!({"a": {}}), json!(many)).unwrap_err().code, 422);
+
+        let deeper: Vec<Value> = (0..300)
+            .map(|depth| json!({"op": "add", "path": format!("{}/a", "/a".repeat(depth)), "value": {}}))
+            .collect();
+        assert_eq!(patched(json!({}), json!(deeper)).unwrap_err().code, 422);
+
+        let pile: Vec<Value> = (0..300)
+            .map(|_| json!({"op": "move", "from": "/x/0", "path": "/y/0"}))
+            .collect();
+        let nest = (0..100).fold(json!([]), |inner, _| json!([inner]));
+        let many = json!({"x": vec![nest; 300], "y": []});
+        assert!(patched(many, json!(pile)).is_ok());
+
+        let shifts = vec![json!({"op": "add", "path": "/a/0", "value": 1}); 9_999];
+        let refusal = patched(json!({"a": vec![1; 100_000]}), json!(shifts)).unwrap_err();
+        assert_eq!(refusal.code, 413, "{refusal}");
+    }
+}

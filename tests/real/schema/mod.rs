@@ -12,7 +12,7 @@ mod examples;
 mod kubectl;
 mod overlay;
 mod round_trip;
-mod schemas;
+pub mod schemas;
 mod table;
 
 pub use cluster::{apply, install};
