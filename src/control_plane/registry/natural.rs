@@ -41,6 +41,15 @@ pub(super) fn readable(kind: &Kind, sent: &mut Object) -> Result<(), Status> {
                 vec![cause],
             ));
         }
+        // An empty list of managers asks to forget them; who reads an object without a type of its own drops the list.
+        let none = |managers: &Value| managers.as_array().is_some_and(Vec::is_empty);
+        if sent
+            .metadata()
+            .and_then(|metadata| metadata.get("managedFields"))
+            .is_some_and(none)
+        {
+            sent.metadata_mut().remove("managedFields");
+        }
         return Ok(());
     }
     if !named.is_empty() && named != kind.names.kind {
