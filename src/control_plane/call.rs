@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::access::{Deed, User};
-use super::kind::{Kind, Kinds, Subresource, Verb};
-use super::status::Status;
+use super::kind::{Kind, Kinds, Nature, Subresource, Verb};
+use super::patch;
+use super::status::{Cause, Status};
 
 /// A request for objects.
 #[derive(Debug, Clone)]
@@ -23,9 +24,13 @@ pub struct Call {
 /// What the query says. What Kubernetes knows and we have no use for is not here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {
+    /// `All` is the only word that is known.
     pub dry_run: bool,
+    dry_run_words: Vec<String>,
     pub field_manager: Option<String>,
     pub field_validation: FieldValidation,
+    /// A word that is not known.
+    field_validation_word: Option<String>,
     pub force: bool,
     pub label_selector: String,
     pub field_selector: String,
@@ -36,7 +41,8 @@ pub struct Options {
     pub timeout: Option<Duration>,
     pub bookmarks: bool,
     pub send_initial_events: Option<bool>,
-    pub propagation: Option<Propagation>,
+    pub propagation: Option<String>,
+    pub orphan: Option<bool>,
     pub pretty: bool,
     pub include: Include,
 }
@@ -160,7 +166,10 @@ impl Call {
                     .iter()
                     .copied()
                     .find(|served| served.name() == asked)
-                    .ok_or_else(Status::no_such_resource)?,
+                    .ok_or_else(|| match (kind.nature, &name) {
+                        (Nature::Custom, Some(name)) => Status::not_found(kind, name),
+                        _ => Status::no_such_resource(),
+                    })?,
             ),
         };
         let mut watch = false;
@@ -175,7 +184,11 @@ impl Call {
         // A subresource is posted to below a name; an object is not.
         let posted_to_a_name = verb == Verb::Create && name.is_some() != subresource.is_some();
         if !offered || posted_to_a_name {
-            return Err(Status::method_not_allowed());
+            return Err(if kind.nature == Nature::Custom {
+                Status::not_supported(kind, verb.name())
+            } else {
+                Status::method_not_allowed()
+            });
         }
         Ok(Self {
             user,
@@ -236,11 +249,10 @@ impl Options {
             let yes = || matches!(value.as_ref(), "true" | "1" | "True");
             match key.as_ref() {
                 "watch" => *watch = yes() || value.is_empty(),
-                "dryRun" => match value.as_ref() {
-                    "" => {}
-                    "All" => options.dry_run = true,
-                    other => return Err(Status::bad_request(format!("Invalid value: dryRun: [{other}]"))),
-                },
+                "dryRun" => {
+                    options.dry_run = true;
+                    options.dry_run_words.push(value.into_owned());
+                }
                 "fieldManager" if !value.is_empty() => options.field_manager = Some(value.into_owned()),
                 "fieldValidation" => {
                     options.field_validation = match value.as_ref() {
@@ -248,17 +260,15 @@ impl Options {
                         "" | "Warn" => FieldValidation::Warn,
                         "Strict" => FieldValidation::Strict,
                         other => {
-                            return Err(Status::bad_request(format!(
-                                "fieldValidation: Unsupported value: \"{other}\": supported values: \"Ignore\", \
-                                 \"Strict\", \"Warn\""
-                            )));
+                            options.field_validation_word = Some(other.to_owned());
+                            FieldValidation::Warn
                         }
                     };
                 }
                 "force" => options.force = yes(),
                 "labelSelector" => options.label_selector = value.into_owned(),
                 "fieldSelector" => options.field_selector = value.into_owned(),
-                "limit" => options.limit = number(&key, &value)?.filter(|limit| *limit > 0),
+                "limit" => options.limit = number(&value)?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0),
                 "continue" if !value.is_empty() => options.go_on = Some(value.into_owned()),
                 "resourceVersion" if !value.is_empty() => options.resource_version = Some(value.into_owned()),
                 "resourceVersionMatch" => {
@@ -275,13 +285,18 @@ impl Options {
                     };
                 }
                 "timeoutSeconds" => {
-                    options.timeout = number(&key, &value)?
+                    options.timeout = number(&value)?
+                        .and_then(|seconds| u64::try_from(seconds).ok())
                         .filter(|seconds| *seconds > 0)
-                        .map(|seconds| Duration::from_secs(seconds as u64));
+                        .map(Duration::from_secs);
                 }
                 "allowWatchBookmarks" => options.bookmarks = yes(),
                 "sendInitialEvents" => options.send_initial_events = Some(yes()),
-                "propagationPolicy" => options.propagation = Some(Propagation::parse(&value)?),
+                "propagationPolicy" => options.propagation = Some(value.into_owned()),
+                "orphanDependents" => options.orphan = Some(yes()),
+                "gracePeriodSeconds" => {
+                    number(&value)?;
+                }
                 "includeObject" => {
                     options.include = match value.as_ref() {
                         "None" => Include::Nothing,
@@ -298,27 +313,68 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Whether a write may be asked for like this. Looked at when it is known that the user may ask at all.
+    pub fn check(&self, verb: Verb) -> Result<(), Status> {
+        let name = match verb {
+            Verb::Create => "CreateOptions",
+            Verb::Update => "UpdateOptions",
+            Verb::Patch => "PatchOptions",
+            // Theirs may be in the body, too.
+            Verb::Delete | Verb::DeleteCollection | Verb::Get | Verb::List | Verb::Watch => return Ok(()),
+        };
+        let mut causes = Vec::new();
+        if verb != Verb::Patch {
+            let manager = self.field_manager.as_deref().unwrap_or_default();
+            for (reason, message) in patch::wrong_with_manager(manager) {
+                causes.push(Cause {
+                    reason,
+                    message,
+                    field: "fieldManager".to_owned(),
+                });
+            }
+        }
+        causes.extend(wrong_dry_run(&self.dry_run_words));
+        if let Some(word) = &self.field_validation_word {
+            const KNOWN: [&str; 4] = ["", "Ignore", "Strict", "Warn"];
+            causes.push(Cause::unsupported("fieldValidation", &format!("{word:?}"), &KNOWN));
+        }
+        if causes.is_empty() {
+            return Ok(());
+        }
+        Err(Status::invalid_options(name, causes))
+    }
+
+    pub(super) fn wrong_dry_run(&self) -> Option<Cause> {
+        wrong_dry_run(&self.dry_run_words)
+    }
+}
+
+/// What is wrong with the words of a dry run.
+pub(super) fn wrong_dry_run(words: &[String]) -> Option<Cause> {
+    let wrong = words.iter().any(|word| word != "All");
+    wrong.then(|| Cause::unsupported("dryRun", &format!("{words:?}"), &["All"]))
+}
+
 impl Propagation {
-    pub fn parse(word: &str) -> Result<Self, Status> {
+    pub fn parse(word: &str) -> Option<Self> {
         match word {
-            "Background" => Ok(Self::Background),
-            "Foreground" => Ok(Self::Foreground),
-            "Orphan" => Ok(Self::Orphan),
-            other => Err(Status::invalid_delete_options(&format!(
-                "Unsupported value: \"{other}\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
-            ))),
+            "Background" => Some(Self::Background),
+            "Foreground" => Some(Self::Foreground),
+            "Orphan" => Some(Self::Orphan),
+            _ => None,
         }
     }
 }
 
-fn number(key: &str, value: &str) -> Result<Option<usize>, Status> {
+fn number(value: &str) -> Result<Option<i64>, Status> {
     if value.is_empty() {
         return Ok(None);
     }
     match value.parse() {
         Ok(number) => Ok(Some(number)),
         Err(_) => Err(Status::bad_request(format!(
-            "strconv.ParseInt: parsing \"{value}\": invalid syntax ({key})"
+            "strconv.ParseInt: parsing \"{value}\": invalid syntax"
         ))),
     }
 }

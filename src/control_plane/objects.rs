@@ -6,7 +6,6 @@ use std::num::NonZeroUsize;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::ControlPlane;
 use super::call::{Call, VersionMatch};
@@ -147,6 +146,9 @@ impl ControlPlane {
 
     /// A whole object or a patch. Some may make a new object of it where there is none.
     pub async fn change(&self, call: &Call, sent: &Sent, manager: &str) -> Result<Answer, Status> {
+        if let Sent::Whole(body) = sent {
+            registry::check_sent(call, body)?;
+        }
         for _ in 0..TRIES {
             let found = self.stored(call)?;
             let Some(found) = found else {
@@ -165,7 +167,8 @@ impl ControlPlane {
                 Sent::Patch(Patch::Apply(config)) => {
                     let subresource = call.subresource.map(Subresource::name);
                     let subject = &call.kind.subject;
-                    let applied = patch::apply(subject, Some(&stored), config, subresource, self.now())?;
+                    let live = registry::bare(&call.kind, &stored);
+                    let applied = patch::apply(subject, Some(&live), config, subresource, self.now())?;
                     (By::Apply, Body::of(applied))
                 }
             };
@@ -218,13 +221,14 @@ impl ControlPlane {
                 let mut made = patch::apply(subject, None, config, None, self.now())?;
                 let name = call.name.as_deref().unwrap_or_default();
                 patch::check_created(subject, name, &made)?;
-                // The path names it where the body does not.
-                made.metadata_mut()
-                    .entry("name")
-                    .or_insert_with(|| Value::from(name));
+                registry::check_name(call, &mut made)?;
                 return self.make(call, Body::of(made), By::Apply, manager).await;
             }
-            Sent::Whole(body) if call.subresource.is_none() && may_begin_by_put(&call.kind) => body.clone(),
+            Sent::Whole(body) if call.subresource.is_none() && may_begin_by_put(&call.kind) => {
+                let mut body = body.clone();
+                body.object.metadata_mut().remove("resourceVersion");
+                body
+            }
             Sent::Whole(_) | Sent::Patch(_) => return Err(not_found(call)),
         };
         self.create(call, body, manager).await

@@ -13,6 +13,8 @@ pub struct Status {
     pub message: String,
     /// Boxed: most results are no refusal.
     pub details: Option<Box<Details>>,
+    /// What was noticed before it was refused.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -68,6 +70,7 @@ impl Status {
             reason,
             message: message.into(),
             details: None,
+            warnings: Vec::new(),
         }
     }
 
@@ -79,6 +82,12 @@ impl Status {
             kind: kind.names.plural.clone(),
             ..Details::default()
         }));
+        self
+    }
+
+    #[must_use]
+    pub fn warning_of(mut self, warnings: &[String]) -> Self {
+        self.warnings = warnings.to_vec();
         self
     }
 
@@ -147,6 +156,12 @@ impl Status {
         status
     }
 
+    /// The same of one of ours.
+    pub fn not_supported(kind: &Kind, verb: &str) -> Self {
+        let message = format!("{verb} is not supported on resources of kind \"{}\"", kind.resource());
+        Self::new(405, Reason::MethodNotAllowed, message).about(kind, "")
+    }
+
     pub fn not_acceptable(accepted: &[&str]) -> Self {
         let message = format!(
             "only the following media types are accepted: {}",
@@ -194,10 +209,14 @@ impl Status {
     }
 
     pub fn invalid(kind: &Kind, name: &str, causes: Vec<Cause>) -> Self {
-        let each: Vec<String> = causes
-            .iter()
-            .map(|Cause { field, message, .. }| format!("{field}: {message}"))
-            .collect();
+        // Several looks may find the same; it is said once.
+        let mut each: Vec<String> = Vec::new();
+        for Cause { field, message, .. } in &causes {
+            let words = format!("{field}: {message}");
+            if !each.contains(&words) {
+                each.push(words);
+            }
+        }
         let words = match each.as_slice() {
             [one] => one.clone(),
             _ => format!("[{}]", each.join(", ")),
@@ -234,22 +253,25 @@ impl Status {
         status
     }
 
-    /// `words` begin with what is wrong: `Unsupported value: ...`.
-    pub fn invalid_delete_options(words: &str) -> Self {
+    /// What a query asks for cannot be: `options` is `CreateOptions`, `DeleteOptions`, ...
+    pub fn invalid_options(options: &str, causes: Vec<Cause>) -> Self {
+        let each: Vec<String> = causes
+            .iter()
+            .map(|Cause { field, message, .. }| format!("{field}: {message}"))
+            .collect();
+        let words = match each.as_slice() {
+            [one] => one.clone(),
+            _ => format!("[{}]", each.join(", ")),
+        };
         let mut status = Self::new(
             422,
             Reason::Invalid,
-            format!("DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: {words}"),
+            format!("{options}.meta.k8s.io \"\" is invalid: {words}"),
         );
-        let reason = if words.starts_with("Unsupported") {
-            "FieldValueNotSupported"
-        } else {
-            "FieldValueInvalid"
-        };
         status.details = Some(Box::new(Details {
             group: "meta.k8s.io".to_owned(),
-            kind: "DeleteOptions".to_owned(),
-            causes: vec![Cause::new(reason, "propagationPolicy", words.to_owned())],
+            kind: options.to_owned(),
+            causes,
             ..Details::default()
         }));
         status
@@ -365,6 +387,24 @@ impl Cause {
         )
     }
 
+    /// A value that is shown otherwise than as JSON.
+    pub fn unfit(field: impl Into<String>, shown: &str, why: &str) -> Self {
+        Self::new(
+            "FieldValueInvalid",
+            field,
+            format!("Invalid value: {shown}: {why}"),
+        )
+    }
+
+    pub fn unsupported(field: impl Into<String>, shown: &str, supported: &[&str]) -> Self {
+        let supported: Vec<String> = supported.iter().map(|word| format!("{word:?}")).collect();
+        let message = format!(
+            "Unsupported value: {shown}: supported values: {}",
+            supported.join(", ")
+        );
+        Self::new("FieldValueNotSupported", field, message)
+    }
+
     pub fn forbidden(field: impl Into<String>, why: &str) -> Self {
         Self::new("FieldValueForbidden", field, format!("Forbidden: {why}"))
     }
@@ -394,6 +434,7 @@ impl Status {
             reason,
             message,
             details,
+            warnings: _,
         } = self;
         let mut sent = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",

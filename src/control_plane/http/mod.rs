@@ -135,6 +135,7 @@ impl Service {
         body: &[u8],
         form: Form,
     ) -> Result<Response<Body>, Status> {
+        call.options.check(call.verb)?;
         let content_type = text(&head.headers, header::CONTENT_TYPE.as_str());
         let agent = text(&head.headers, header::USER_AGENT.as_str());
         let manager = call.options.field_manager.clone();
@@ -184,12 +185,7 @@ impl Service {
             StatusCode::OK
         };
         let mut response = show::object(code, call, answer.object, form, control_plane.now());
-        for warning in answer.warnings {
-            let words = warning.replace('\\', "\\\\").replace('"', "\\\"");
-            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{words}\"")) {
-                response.headers_mut().append("warning", value);
-            }
-        }
+        warn(&mut response, &answer.warnings);
         Ok(response)
     }
 
@@ -202,7 +198,7 @@ impl Service {
     ) -> Result<Response<Body>, Status> {
         let options = match body {
             [] => None,
-            body => Some(read_value(call, content_type, body)?.value),
+            body => Some(read_options(call, content_type, body)?),
         };
         let options = DeleteOptions::of(options.as_ref(), call)?;
         if call.verb == Verb::DeleteCollection {
@@ -210,8 +206,14 @@ impl Service {
             return show::list(call, listed, form, self.control_plane.now());
         }
         Ok(match self.control_plane.delete(call, &options).await? {
+            Deleted::Gone(object) if call.kind.nature == Nature::ServiceAccount => {
+                show::object(StatusCode::OK, call, object, form, self.control_plane.now())
+            }
             // kubectl wants a status; who deletes by kind gets the object back where it stays.
             Deleted::Gone(object) => show::json(StatusCode::OK, &registry::gone(&call.kind, &object)),
+            Deleted::Waits(object) if options.accepted => {
+                show::object(StatusCode::ACCEPTED, call, object, form, self.control_plane.now())
+            }
             Deleted::Waits(object) => {
                 show::object(StatusCode::OK, call, object, form, self.control_plane.now())
             }
@@ -332,9 +334,19 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
         .unwrap_or_default()
 }
 
+fn warn(response: &mut Response<Body>, warnings: &[String]) {
+    for warning in warnings {
+        let words = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{words}\"")) {
+            response.headers_mut().append("warning", value);
+        }
+    }
+}
+
 fn refusal(status: &Status) -> Response<Body> {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = show::json(code, &status.to_json());
+    warn(&mut response, &status.warnings);
     let seconds = status
         .details
         .as_ref()
@@ -355,6 +367,11 @@ fn read(call: &Call, content_type: &str, bytes: &[u8]) -> Result<registry::Body,
     let body::Body { value, duplicates } = read_value(call, content_type, bytes)?;
     let shown = String::from_utf8_lossy(bytes).into_owned();
     let object = Object::of(value).ok_or_else(|| unrecognized(call, "it is no object", &shown))?;
+    let named = object.fields().get("kind").and_then(Value::as_str).unwrap_or_default();
+    if call.kind.nature == Nature::Custom && named.is_empty() {
+        let why = format!("Object 'Kind' is missing in '{shown}'");
+        return Err(unrecognized(call, &why, &shown));
+    }
     Ok(registry::Body { object, duplicates })
 }
 
@@ -396,12 +413,33 @@ fn read_value(call: &Call, content_type: &str, bytes: &[u8]) -> Result<body::Bod
     }
 }
 
+/// The body of a deletion.
+fn read_options(call: &Call, content_type: &str, bytes: &[u8]) -> Result<Value, Status> {
+    let words = |why: &str| Status::bad_request(format!("couldn't get version/kind; json parse error: {why}"));
+    let value = read_value(call, content_type, bytes).map_err(|status| {
+        let before = "json parse error: ";
+        match status.message.split_once(before) {
+            Some((_, why)) => words(why.rsplit_once(" (").map_or(why, |(why, _)| why)),
+            None => status,
+        }
+    })?;
+    if value.value.is_object() {
+        return Ok(value.value);
+    }
+    Err(words("json: cannot unmarshal it into Go value of type struct"))
+}
+
+/// Not more of the body is shown than its beginning.
 fn unrecognized(call: &Call, why: &str, body: &str) -> Status {
-    const SHOWN: usize = 1024;
-    let end = body.floor_char_boundary(SHOWN);
-    let body = body.get(..end).unwrap_or_default();
+    const SHOWN: usize = 30;
+    let shown = if body.len() > SHOWN {
+        let end = body.floor_char_boundary(SHOWN);
+        format!("{} ...", body.get(..end).unwrap_or_default())
+    } else {
+        body.to_owned()
+    };
     Status::bad_request(format!(
-        "the object provided is unrecognized (must be of type {}): {why} ({body})",
+        "the object provided is unrecognized (must be of type {}): {why} ({shown})",
         call.kind.names.kind
     ))
 }

@@ -26,6 +26,7 @@ mod typed;
 
 pub use apply::{Config, apply};
 pub use json::Operations;
+pub use refusal::invalid_result;
 pub use subject::Subject;
 pub use track::{keep_times, manager_of, track};
 
@@ -122,7 +123,7 @@ impl Change {
         match changed {
             Value::Object(fields) => Ok(Object::of(Value::Object(fields)).unwrap_or_default()),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                Err(refusal::invalid_result(
+                Err(invalid_result(
                     &text(),
                     "couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type \
                      struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; \

@@ -8,6 +8,7 @@ fn status(code: u16, reason: Reason, message: String, details: Option<Details>) 
         reason,
         message,
         details: details.map(Box::new),
+        warnings: Vec::new(),
     }
 }
 
@@ -63,7 +64,7 @@ pub(super) fn invalid_options(causes: Vec<Cause>) -> Status {
 }
 
 /// What came of the patch is no object of its kind.
-pub(super) fn invalid_result(result: &str, why: &str) -> Status {
+pub fn invalid_result(result: &str, why: &str) -> Status {
     let cause = Cause {
         reason: "FieldValueInvalid",
         message: format!("Invalid value: {}: {why}", super::typed::value::quoted(result)),

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{Moment, metadata, natural};
-use crate::control_plane::call::{Call, Propagation};
+use crate::control_plane::call::{Call, Propagation, wrong_dry_run};
 use crate::control_plane::kind::{Kind, Nature};
 use crate::control_plane::object::Object;
-use crate::control_plane::status::Status;
+use crate::control_plane::status::{Cause, Status};
 
 /// What the body of a deletion says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,6 +15,8 @@ pub struct DeleteOptions {
     pub resource_version: Option<String>,
     pub propagation: Option<Propagation>,
     pub dry_run: bool,
+    /// Asked for in old words, not to orphan what it owns: such a deletion is answered as one that is still to come.
+    pub accepted: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -28,38 +30,98 @@ pub enum Deletion {
 }
 
 impl DeleteOptions {
-    /// The body is optional, and counts more than the query.
+    /// The body is optional; where there is one, the query says nothing.
     pub fn of(body: Option<&Value>, call: &Call) -> Result<Self, Status> {
-        let mut options = Self {
-            propagation: call.options.propagation,
-            dry_run: call.options.dry_run,
-            ..Self::default()
+        let Some(body) = body else {
+            let options = &call.options;
+            let wrong = options.wrong_dry_run();
+            let spread = Spread {
+                orphan: options.orphan,
+                policy: options.propagation.as_deref(),
+            };
+            return spread.read(wrong, options.dry_run);
         };
-        let Some(body) = body else { return Ok(options) };
-        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        options.uid = text("/preconditions/uid");
-        options.resource_version = text("/preconditions/resourceVersion");
-        let orphan = body.get("orphanDependents").and_then(Value::as_bool);
-        if let Some(word) = text("/propagationPolicy") {
-            if orphan.is_some() {
-                return Err(Status::invalid_delete_options(&format!(
-                    "Invalid value: \"{word}\": orphanDependents and deletionPropagation cannot be both set"
-                )));
-            }
-            options.propagation = Some(Propagation::parse(&word)?);
-        } else if let Some(orphan) = orphan {
-            options.propagation = Some(if orphan {
-                Propagation::Orphan
-            } else {
-                Propagation::Background
-            });
+        let kind = body.get("kind").and_then(Value::as_str).unwrap_or_default();
+        if !matches!(kind, "" | "DeleteOptions") {
+            let version = body.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+            return Err(Status::bad_request(format!(
+                "no kind \"{kind}\" is registered for version \"{version}\""
+            )));
         }
-        let dry = body
-            .get("dryRun")
-            .and_then(Value::as_array)
-            .is_some_and(|words| !words.is_empty());
-        options.dry_run |= dry;
-        Ok(options)
+        let text = |pointer: &str| match body.pointer(pointer) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(other) => Err(unreadable(pointer, other)),
+        };
+        let dry: Vec<String> = match body.get("dryRun") {
+            None | Some(Value::Null) => Vec::new(),
+            Some(words) => {
+                serde_json::from_value(words.clone()).map_err(|_| unreadable("/dryRun", words))?
+            }
+        };
+        let orphan = match body.get("orphanDependents") {
+            None | Some(Value::Null) => None,
+            Some(Value::Bool(orphan)) => Some(*orphan),
+            Some(other) => return Err(unreadable("/orphanDependents", other)),
+        };
+        let policy = text("/propagationPolicy")?;
+        let spread = Spread {
+            orphan,
+            policy: policy.as_deref(),
+        };
+        Ok(Self {
+            uid: text("/preconditions/uid")?,
+            resource_version: text("/preconditions/resourceVersion")?,
+            ..spread.read(wrong_dry_run(&dry), !dry.is_empty())?
+        })
+    }
+}
+
+fn unreadable(pointer: &str, value: &Value) -> Status {
+    let field = pointer.trim_start_matches('/').replace('/', ".");
+    Status::bad_request(format!(
+        "json: cannot unmarshal {value} into Go struct field DeleteOptions.{field}"
+    ))
+}
+
+/// What shall become of what the object owns, in old words and in new ones.
+struct Spread<'a> {
+    orphan: Option<bool>,
+    policy: Option<&'a str>,
+}
+
+impl Spread<'_> {
+    fn read(self, wrong: Option<Cause>, dry_run: bool) -> Result<DeleteOptions, Status> {
+        let Self { orphan, policy } = self;
+        const FIELD: &str = "propagationPolicy";
+        let mut causes = Vec::new();
+        if let (Some(word), Some(_)) = (policy, orphan) {
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            causes.push(Cause::invalid(FIELD, &json!(word), why));
+        }
+        let propagation = match (policy, orphan) {
+            (Some(word), _) => {
+                let known = Propagation::parse(word);
+                if known.is_none() {
+                    const KNOWN: [&str; 4] = ["Foreground", "Background", "Orphan", "nil"];
+                    causes.push(Cause::unsupported(FIELD, &format!("{word:?}"), &KNOWN));
+                }
+                known
+            }
+            (None, Some(true)) => Some(Propagation::Orphan),
+            (None, Some(false)) => Some(Propagation::Background),
+            (None, None) => None,
+        };
+        causes.extend(wrong);
+        if !causes.is_empty() {
+            return Err(Status::invalid_options("DeleteOptions", causes));
+        }
+        Ok(DeleteOptions {
+            propagation,
+            dry_run,
+            accepted: orphan == Some(false),
+            ..DeleteOptions::default()
+        })
     }
 }
 

@@ -117,7 +117,8 @@ pub(super) fn go_on(sent: &mut Object, stored: &Object) {
     let was = |name: &str| stored.metadata().and_then(|metadata| metadata.get(name)).cloned();
     let metadata = sent.metadata_mut();
     for kept in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
-        if metadata.get(kept).is_none_or(Value::is_null) {
+        let decided = kept == "deletionTimestamp" && stored.is_being_deleted();
+        if decided || metadata.get(kept).is_none_or(Value::is_null) {
             put(metadata, kept, was(kept));
         }
     }
@@ -152,9 +153,49 @@ pub(super) fn count_generation(kind: &Kind, sent: &mut Object, stored: &Object) 
     }
 }
 
-/// What is wrong with an object's metadata.
+/// Whether a field of it is of another type than it must be.
+pub(super) fn wrong_type(metadata: &Value) -> Option<String> {
+    let Some(fields) = metadata.as_object() else {
+        return Some(unreadable(metadata, ""));
+    };
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+        let fits = match name.as_str() {
+            "name" | "generateName" | "namespace" | "selfLink" | "uid" | "resourceVersion"
+            | "creationTimestamp" | "deletionTimestamp" => value.is_string(),
+            "generation" | "deletionGracePeriodSeconds" => value.is_i64(),
+            "labels" | "annotations" => value
+                .as_object()
+                .is_some_and(|words| words.values().all(|word| word.is_string() || word.is_null())),
+            "finalizers" => value
+                .as_array()
+                .is_some_and(|words| words.iter().all(Value::is_string)),
+            "ownerReferences" | "managedFields" => value
+                .as_array()
+                .is_some_and(|items| items.iter().all(Value::is_object)),
+            _ => true,
+        };
+        if !fits {
+            return Some(unreadable(value, name));
+        }
+    }
+    None
+}
+
+fn unreadable(value: &Value, field: &str) -> String {
+    format!("json: cannot unmarshal {value} into Go struct field ObjectMeta.{field}")
+}
+
+/// What is wrong with a whole object's metadata.
 pub(super) fn check(kind: &Kind, object: &Object) -> Vec<Cause> {
     let mut causes = Vec::new();
+    let prefix = object
+        .metadata()
+        .and_then(|metadata| metadata.get("generateName")?.as_str())
+        .unwrap_or_default();
+    if !prefix.is_empty() {
+        let wrong = kind.nature.wrong_with_name(&with_an_end(prefix)).into_iter();
+        causes.extend(wrong.map(|why| Cause::invalid("metadata.generateName", &json!(prefix), &why)));
+    }
     match object.name().unwrap_or_default() {
         "" => causes.push(Cause::required(
             "metadata.name",
@@ -167,43 +208,69 @@ pub(super) fn check(kind: &Kind, object: &Object) -> Vec<Cause> {
                 .map(|why| Cause::invalid("metadata.name", &json!(name), &why)),
         ),
     }
+    causes.extend(check_words(object));
+    let finalizers: Vec<&str> = object.finalizers().collect();
+    for finalizer in &finalizers {
+        let wrong = wrong_with_key(finalizer).into_iter();
+        causes.extend(wrong.map(|why| Cause::invalid("metadata.finalizers", &json!(finalizer), &why)));
+    }
+    if ["orphan", "foregroundDeletion"]
+        .iter()
+        .all(|one| finalizers.contains(one))
+    {
+        causes.push(Cause::invalid(
+            "metadata.finalizers",
+            &json!(finalizers),
+            "finalizer orphan and foregroundDeletion cannot be both set",
+        ));
+    }
+    if kind.nature == Nature::Custom {
+        return causes;
+    }
+    for (index, finalizer) in finalizers.iter().enumerate() {
+        if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(finalizer) {
+            causes.push(Cause::invalid(
+                format!("metadata.finalizers[{index}]"),
+                &json!(finalizer),
+                "name is neither a standard finalizer name nor is it fully qualified",
+            ));
+        }
+    }
+    causes
+}
+
+/// Labels, annotations and owners: what is looked at at every write.
+fn check_words(object: &Object) -> Vec<Cause> {
+    let mut causes = Vec::new();
     let part = |name: &str| object.metadata().and_then(|metadata| metadata.get(name));
     let words = |name: &str| part(name).and_then(Value::as_object).into_iter().flatten();
     for (key, value) in words("labels") {
-        causes.extend(wrong_with_key(key).map(|why| Cause::invalid("metadata.labels", &json!(key), &why)));
+        let wrong = wrong_with_key(key).into_iter();
+        causes.extend(wrong.map(|why| Cause::invalid("metadata.labels", &json!(key), &why)));
         let value = value.as_str().unwrap_or_default();
-        causes.extend(
-            wrong_with_label(value).map(|why| Cause::invalid("metadata.labels", &json!(value), &why)),
-        );
+        let wrong = wrong_with_label(value).into_iter();
+        causes.extend(wrong.map(|why| Cause::invalid("metadata.labels", &json!(value), &why)));
     }
     let mut size = 0;
     for (key, value) in words("annotations") {
         // Annotations' keys may have capitals in their prefix.
-        causes.extend(
-            wrong_with_key(&key.to_lowercase())
-                .map(|why| Cause::invalid("metadata.annotations", &json!(key), &why)),
-        );
+        let wrong = wrong_with_key(&key.to_lowercase()).into_iter();
+        causes.extend(wrong.map(|why| Cause::invalid("metadata.annotations", &json!(key), &why)));
         size += key.len() + value.as_str().map_or(0, str::len);
     }
     if size > LARGEST_ANNOTATIONS {
         causes.push(Cause::too_long("metadata.annotations", LARGEST_ANNOTATIONS));
     }
     causes.extend(wrong_with_owners(part("ownerReferences")));
-    for (index, finalizer) in object.finalizers().enumerate() {
-        match wrong_with_key(finalizer) {
-            Some(why) => causes.push(Cause::invalid("metadata.finalizers", &json!(finalizer), &why)),
-            None if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) => {
-                let why = "name is neither a standard finalizer name nor is it fully qualified";
-                causes.push(Cause::invalid(
-                    format!("metadata.finalizers[{index}]"),
-                    &json!(finalizer),
-                    why,
-                ));
-            }
-            None => {}
-        }
-    }
     causes
+}
+
+/// What a name that is made of this prefix looks like: a dash may end a prefix, but no name.
+fn with_an_end(prefix: &str) -> String {
+    match prefix.strip_suffix('-') {
+        Some(rest) if !rest.is_empty() => format!("{rest}a"),
+        Some(_) | None => prefix.to_owned(),
+    }
 }
 
 const LARGEST_ANNOTATIONS: usize = 256 * 1024;
@@ -218,10 +285,12 @@ fn wrong_with_owners(owners: Option<&Value>) -> Vec<Cause> {
         .unwrap_or_default();
     for owner in owners_list {
         let word = |name: &str| owner.get(name).and_then(Value::as_str).unwrap_or_default();
-        if word("apiVersion").is_empty() {
+        let api_version = word("apiVersion");
+        // `group/version` or `version`; anything else has no version.
+        if api_version.is_empty() || api_version.ends_with('/') || api_version.matches('/').count() > 1 {
             causes.push(Cause::invalid(
                 "metadata.ownerReferences.apiVersion",
-                &json!(""),
+                &json!(api_version),
                 "version must not be empty",
             ));
         }
@@ -230,6 +299,13 @@ fn wrong_with_owners(owners: Option<&Value>) -> Vec<Cause> {
                 let field = format!("metadata.ownerReferences.{name}");
                 causes.push(Cause::invalid(field, &json!(""), "must not be empty"));
             }
+        }
+        if api_version == "v1" && word("kind") == "Event" {
+            causes.push(Cause::unfit(
+                "metadata.ownerReferences",
+                &in_order(owner),
+                "/v1, Kind=Event is disallowed from being an owner",
+            ));
         }
         if owner.get("controller") == Some(&Value::Bool(true)) {
             match controller {
@@ -244,16 +320,24 @@ fn wrong_with_owners(owners: Option<&Value>) -> Vec<Cause> {
                         of(first),
                         of(owner)
                     );
-                    causes.push(Cause::invalid(
-                        "metadata.ownerReferences",
-                        &json!(owners_list),
-                        &why,
-                    ));
+                    let all: Vec<String> = owners_list.iter().map(in_order).collect();
+                    let all = format!("[{}]", all.join(","));
+                    causes.push(Cause::unfit("metadata.ownerReferences", &all, &why));
                 }
             }
         }
     }
     causes
+}
+
+/// An owner as the API server prints it: its fields in the order of their definition.
+fn in_order(owner: &Value) -> String {
+    let fields = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+    let parts: Vec<String> = fields
+        .iter()
+        .filter_map(|name| Some(format!("{name:?}:{}", owner.get(name)?)))
+        .collect();
+    format!("{{{}}}", parts.join(","))
 }
 
 /// What an update may not do to the metadata of `stored`.
@@ -285,6 +369,7 @@ pub(super) fn check_change(sent: &Object, stored: &Object) -> Vec<Cause> {
             ));
         }
     }
+    causes.extend(check_words(sent));
     causes
 }
 
@@ -383,50 +468,53 @@ fn wrong_with_path_segment(name: &str) -> Vec<String> {
 }
 
 /// A label's, an annotation's or a finalizer's name: `prefix/name`.
-fn wrong_with_key(key: &str) -> Option<String> {
+pub(super) fn wrong_with_key(key: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
     let parts: Vec<&str> = key.split('/').collect();
     let name = match parts.as_slice() {
         [name] => name,
         [prefix, name] => {
             if prefix.is_empty() {
-                return Some("prefix part must be non-empty".to_owned());
-            }
-            if let Some(why) = wrong_with_subdomain(prefix).first() {
-                return Some(format!("prefix part {why}"));
+                wrong.push("prefix part must be non-empty".to_owned());
+            } else {
+                let why = wrong_with_subdomain(prefix).into_iter();
+                wrong.extend(why.map(|why| format!("prefix part {}", why.replace("253 characters", "253 bytes"))));
             }
             name
         }
         _ => {
-            return Some(format!(
+            return vec![format!(
                 "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
                  alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
                  '{KEY}') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-            ));
+            )];
         }
     };
     if name.is_empty() {
-        return Some("name part must be non-empty".to_owned());
+        wrong.push("name part must be non-empty".to_owned());
+    } else if name.len() > 63 {
+        wrong.push("name part must be no more than 63 bytes".to_owned());
     }
-    if name.len() > 63 {
-        return Some("name part must be no more than 63 characters".to_owned());
-    }
-    (!matches(&IS_KEY, name)).then(|| {
-        format!(
+    if !matches(&IS_KEY, name) {
+        wrong.push(format!(
             "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric \
              character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{KEY}')"
-        )
-    })
+        ));
+    }
+    wrong
 }
 
-fn wrong_with_label(value: &str) -> Option<String> {
+fn wrong_with_label(value: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
     if value.len() > 63 {
-        return Some("must be no more than 63 characters".to_owned());
+        wrong.push("must be no more than 63 bytes".to_owned());
     }
-    (!matches(&IS_LABEL, value)).then(|| {
-        format!(
+    if !matches(&IS_LABEL, value) {
+        wrong.push(format!(
             "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and \
              end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is \
              '{LABEL}')"
-        )
-    })
+        ));
+    }
+    wrong
 }

@@ -2,8 +2,10 @@
 //! a refusal comes out. A patch is an update whose object was worked out by `patch`.
 
 mod delete;
+mod event;
 mod metadata;
 mod natural;
+mod typed;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -62,8 +64,15 @@ pub enum Updated {
 
 /// Makes a new object of what was sent.
 pub fn create(call: &Call, sent: Body, by: By, manager: &str, moment: &Moment) -> Result<Made, Status> {
+    let (sent, warnings) = understand(&call.kind, sent, call.options.field_validation)?;
+    match begin(call, sent, by, manager, moment) {
+        Ok(object) => Ok(Made { object, warnings }),
+        Err(status) => Err(status.warning_of(&warnings)),
+    }
+}
+
+fn begin(call: &Call, mut sent: Object, by: By, manager: &str, moment: &Moment) -> Result<Object, Status> {
     let kind = &call.kind;
-    let (mut sent, warnings) = understand(kind, sent, call.options.field_validation)?;
     metadata::place(&mut sent, call.namespace.as_deref())?;
     metadata::begin(&mut sent, kind, moment);
     if kind.has_status() && kind.nature == Nature::Custom {
@@ -71,6 +80,7 @@ pub fn create(call: &Call, sent: Body, by: By, manager: &str, moment: &Moment) -
     }
     natural::complete(kind, &mut sent);
     kind.schema.default(&mut sent);
+    typed::bare(kind, &mut sent);
 
     let name = sent.name().unwrap_or_default().to_owned();
     let mut causes = metadata::check(kind, &sent);
@@ -81,16 +91,19 @@ pub fn create(call: &Call, sent: Body, by: By, manager: &str, moment: &Moment) -
     if !causes.is_empty() {
         return Err(Status::invalid(kind, &name, causes));
     }
-    if sent.resource_version().is_some() && !call.options.dry_run {
+    // What is no version is none.
+    let version = sent.resource_version().and_then(|version| version.parse::<u64>().ok());
+    if version.is_some_and(|version| version > 0) && !call.options.dry_run {
         return Err(Status::unexplained(
             "resourceVersion should not be set on objects to be created",
         ));
     }
-    let object = match by {
+    let mut object = match by {
         By::Apply => sent,
         By::Put | By::Patch => patch::track(&kind.subject, None, sent, manager, None, moment.now),
     };
-    Ok(Made { object, warnings })
+    typed::complete(kind, &mut object);
+    Ok(object)
 }
 
 /// Who asks for an update decides what it may leave out.
@@ -114,7 +127,48 @@ pub fn update(
     moment: &Moment,
 ) -> Result<(Updated, Vec<String>), Status> {
     let kind = &call.kind;
-    let (mut sent, warnings) = understand(kind, sent, call.options.field_validation)?;
+    let stored = &bare(kind, stored);
+    let sent = match by {
+        By::Put | By::Apply => understand(kind, sent, call.options.field_validation)?,
+        By::Patch => understand_patched(kind, stored, sent, call.options.field_validation)?,
+    };
+    let (sent, warnings) = sent;
+    match go_on(call, stored, sent, by, manager, moment) {
+        Ok(updated) => Ok((updated, warnings)),
+        Err(status) => Err(status.warning_of(&warnings)),
+    }
+}
+
+/// A stored object as it is worked on: without what is only there because it always is.
+pub fn bare(kind: &Kind, stored: &Object) -> Object {
+    let mut object = stored.clone();
+    if kind.nature != Nature::Custom {
+        typed::bare(kind, &mut object);
+    }
+    object
+}
+
+/// Whether a whole object is the one in the path.
+pub fn check_name(call: &Call, object: &mut Object) -> Result<(), Status> {
+    let name = call.name.as_deref().unwrap_or_default();
+    metadata::same_name(object, name, call.namespace.as_deref())
+}
+
+/// Whether a whole object is one of the kind and of the path, before anybody looks what is there.
+pub fn check_sent(call: &Call, sent: &Body) -> Result<(), Status> {
+    let (mut sent, warnings) = understand(&call.kind, sent.clone(), call.options.field_validation)?;
+    check_name(call, &mut sent).map_err(|status| status.warning_of(&warnings))
+}
+
+fn go_on(
+    call: &Call,
+    stored: &Object,
+    mut sent: Object,
+    by: By,
+    manager: &str,
+    moment: &Moment,
+) -> Result<Updated, Status> {
+    let kind = &call.kind;
     let name = stored.name().unwrap_or_default();
     metadata::same_name(&mut sent, name, call.namespace.as_deref())?;
     metadata::same_object(kind, &sent, stored, by)?;
@@ -122,11 +176,10 @@ pub fn update(
     metadata::go_on(&mut sent, stored);
     natural::complete(kind, &mut sent);
     kind.schema.default(&mut sent);
+    typed::bare(kind, &mut sent);
     metadata::count_generation(kind, &mut sent, stored);
 
-    let mut causes = metadata::check_change(&sent, stored);
-    causes.extend(metadata::check(kind, &sent));
-    causes.extend(natural::check(kind, &sent, Some(stored)));
+    let mut causes = natural::check_change(kind, &sent, stored);
     if kind.nature == Nature::Custom {
         causes = match call.subresource {
             Some(Subresource::Status) => kind.schema.validate_status(causes, &sent, stored),
@@ -151,7 +204,9 @@ pub fn update(
         ),
     };
     patch::keep_times(stored, &mut object);
-    let updated = if object == *stored {
+    let same = object == *stored;
+    typed::complete(kind, &mut object);
+    let updated = if same {
         Updated::Same
     } else if object.is_being_deleted()
         && object.finalizers().next().is_none()
@@ -161,7 +216,24 @@ pub fn update(
     } else {
         Updated::Put(object)
     };
-    Ok((updated, warnings))
+    Ok(updated)
+}
+
+/// What came of a patch: where it is no object of the kind, the patch is to blame.
+fn understand_patched(
+    kind: &Kind,
+    stored: &Object,
+    sent: Body,
+    validation: FieldValidation,
+) -> Result<(Object, Vec<String>), Status> {
+    let result = Value::Object(sent.object.fields().clone()).to_string();
+    if kind.nature == Nature::Custom {
+        natural::still_itself(kind, stored, &sent.object)?;
+    }
+    understand(kind, sent, validation).map_err(|status| {
+        let why = natural::why_undecodable(kind, &status.message);
+        patch::invalid_result(&result, why)
+    })
 }
 
 /// Checks what an object says it is, and drops fields that its kind does not have.
@@ -173,6 +245,7 @@ fn understand(
     }: Body,
     validation: FieldValidation,
 ) -> Result<(Object, Vec<String>), Status> {
+    typed::without_nulls(kind, &mut sent);
     natural::readable(kind, &mut sent)?;
     let unknown = kind.schema.prune(&mut sent);
     let unknown = unknown.iter().map(|field| format!("unknown field \"{field}\""));

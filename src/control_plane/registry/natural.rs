@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::{event, metadata};
 use crate::control_plane::kind::{Kind, Nature};
 use crate::control_plane::object::Object;
 use crate::control_plane::status::{Cause, Status};
@@ -20,13 +21,7 @@ pub(super) fn readable(kind: &Kind, sent: &mut Object) -> Result<(), Status> {
     let (named, version) = (word(sent, "kind"), word(sent, "apiVersion"));
     let expected = kind.api_version();
     if kind.nature == Nature::Custom {
-        if named.is_empty() {
-            let body = Value::Object(sent.fields().clone()).to_string();
-            return Err(Status::bad_request(format!(
-                "the object provided is unrecognized (must be of type {}): Object 'Kind' is missing in '{body}' ({body})",
-                kind.names.kind
-            )));
-        }
+        wrong_metadata(kind, sent)?;
         if version != expected {
             return Err(Status::bad_request(format!(
                 "the API version in the data ({version}) does not match the expected API version ({expected})"
@@ -52,15 +47,16 @@ pub(super) fn readable(kind: &Kind, sent: &mut Object) -> Result<(), Status> {
         }
         return Ok(());
     }
+    let version_alone = version.rsplit('/').next().unwrap_or_default();
     if !named.is_empty() && named != kind.names.kind {
         return Err(Status::bad_request(format!(
-            "{named} in version \"{version}\" cannot be handled as a {}: unknown conversion",
+            "{named} in version \"{version_alone}\" cannot be handled as a {}: unknown conversion",
             kind.names.kind
         )));
     }
     if !version.is_empty() && version != expected {
         return Err(Status::bad_request(format!(
-            "{named} in version \"{version}\" cannot be handled as a {}: no kind \"{named}\" is registered for version \
+            "{named} in version \"{version_alone}\" cannot be handled as a {}: no kind \"{named}\" is registered for version \
              \"{version}\"",
             kind.names.kind
         )));
@@ -72,8 +68,59 @@ pub(super) fn readable(kind: &Kind, sent: &mut Object) -> Result<(), Status> {
     let wrong = kind.schema.validate(sent, None);
     match wrong.iter().find(|cause| cause.reason == "FieldValueTypeInvalid") {
         Some(cause) => Err(undecodable(kind, &format!("{}: {}", cause.field, cause.message))),
-        None => secret_is_base64(kind, sent),
+        None => {
+            real_times(kind, sent)?;
+            secret_is_base64(kind, sent)
+        }
     }
+}
+
+/// An object of ours is read freely, its metadata is not.
+fn wrong_metadata(kind: &Kind, sent: &Object) -> Result<(), Status> {
+    if let Some(metadata) = sent.fields().get("metadata").filter(|metadata| !metadata.is_null())
+        && let Some(why) = metadata::wrong_type(metadata)
+    {
+        return Err(undecodable(kind, &why));
+    }
+    real_times(kind, sent)
+}
+
+fn real_times(kind: &Kind, sent: &Object) -> Result<(), Status> {
+    for name in ["creationTimestamp", "deletionTimestamp"] {
+        let time = sent.metadata().and_then(|metadata| metadata.get(name)?.as_str());
+        if let Some(time) = time.filter(|time| time.parse::<jiff::Timestamp>().is_err()) {
+            let why = format!("parsing time {time:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse it");
+            return Err(undecodable(kind, &why));
+        }
+    }
+    Ok(())
+}
+
+/// A patch cannot make one of ours something else.
+pub(super) fn still_itself(kind: &Kind, stored: &Object, patched: &Object) -> Result<(), Status> {
+    let word = |name: &str| patched.fields().get(name).and_then(Value::as_str).unwrap_or_default();
+    for (field, is, must) in [
+        ("kind", word("kind"), kind.names.kind.clone()),
+        ("apiVersion", word("apiVersion"), kind.api_version()),
+    ] {
+        if is != must && !is.is_empty() {
+            let cause = Cause::invalid(field, &json!(is), &format!("must be {must}"));
+            let named = word("kind");
+            return Err(Status::invalid_named(
+                named,
+                kind,
+                stored.name().unwrap_or_default(),
+                vec![cause],
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Without the words that [`undecodable`] puts before.
+pub(super) fn why_undecodable<'a>(kind: &Kind, message: &'a str) -> &'a str {
+    let before = format!(" cannot be handled as a {}: ", kind.names.kind);
+    message.split_once(&before).map_or(message, |(_, why)| why)
 }
 
 fn secret_is_base64(kind: &Kind, sent: &Object) -> Result<(), Status> {
@@ -99,11 +146,7 @@ fn secret_is_base64(kind: &Kind, sent: &Object) -> Result<(), Status> {
         .flat_map(Map::values)
     {
         let text = value.as_str().unwrap_or_default();
-        if STANDARD.decode(text).is_err() {
-            let at = text
-                .bytes()
-                .position(|byte| !(byte.is_ascii_alphanumeric() || b"+/=".contains(&byte)))
-                .unwrap_or(text.len());
+        if let Err(at) = decoded(text) {
             return Err(undecodable(
                 kind,
                 &format!("illegal base64 data at input byte {at}"),
@@ -113,11 +156,63 @@ fn secret_is_base64(kind: &Kind, sent: &Object) -> Result<(), Status> {
     Ok(())
 }
 
+/// Base64 as Go reads it: line ends are nothing, bits after the end do not matter. Err: where it goes wrong.
+fn decoded(text: &str) -> Result<Vec<u8>, usize> {
+    let all: Vec<(usize, u8)> = text
+        .bytes()
+        .enumerate()
+        .filter(|(_, byte)| !matches!(byte, b'\r' | b'\n'))
+        .collect();
+    let mut four = all.chunks(4);
+    let mut seen = String::new();
+    while let Some(chunk) = four.next() {
+        for (place, (at, byte)) in chunk.iter().enumerate() {
+            if byte.is_ascii_alphanumeric() || b"+/".contains(byte) {
+                seen.push(char::from(*byte));
+                continue;
+            }
+            if *byte != b'=' || place < 2 {
+                return Err(*at);
+            }
+            match (place, chunk.get(3)) {
+                (2, None) => return Err(text.len()),
+                (2, Some((_, b'='))) | (3, _) => {}
+                (_, _) => return Err(*at),
+            }
+            return match four.next().and_then(|rest| rest.first()) {
+                Some((trailing, _)) => Err(*trailing),
+                None => read_leniently(&seen).ok_or(*at),
+            };
+        }
+        if let (true, Some((first, _))) = (chunk.len() < 4, chunk.first()) {
+            return Err(*first);
+        }
+    }
+    read_leniently(&seen).ok_or(text.len())
+}
+
+fn read_leniently(text: &str) -> Option<Vec<u8>> {
+    use base64::engine::general_purpose::GeneralPurpose;
+    use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
+    let config = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    GeneralPurpose::new(&base64::alphabet::STANDARD, config)
+        .decode(text)
+        .ok()
+}
+
+/// Every value as it is written again after it was read.
+fn rewrite_base64(data: Option<&mut Value>) {
+    for value in data.and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+        if let Some(bytes) = value.as_str().and_then(|text| decoded(text).ok()) {
+            *value = json!(STANDARD.encode(bytes));
+        }
+    }
+}
+
 /// A body that cannot be read as its kind.
 pub(super) fn undecodable(kind: &Kind, why: &str) -> Status {
-    if kind.nature == Nature::Custom {
-        return Status::bad_request(why);
-    }
     let name = &kind.names.kind;
     Status::bad_request(format!(
         "{name} in version \"{}\" cannot be handled as a {name}: {why}",
@@ -144,6 +239,7 @@ pub(super) fn complete(kind: &Kind, object: &mut Object) {
         }
         Nature::Secret => {
             let fields = object.fields_mut();
+            rewrite_base64(fields.get_mut("data"));
             if let Some(Value::Object(plain)) = fields.remove("stringData") {
                 let data = fields.entry("data").or_insert_with(|| json!({}));
                 for (key, value) in plain {
@@ -171,8 +267,8 @@ pub(super) fn complete(kind: &Kind, object: &mut Object) {
                 role.entry("apiGroup").or_insert_with(|| json!(GROUP));
             }
         }
+        Nature::ConfigMap => rewrite_base64(object.fields_mut().get_mut("binaryData")),
         Nature::Custom
-        | Nature::ConfigMap
         | Nature::ServiceAccount
         | Nature::Event
         | Nature::NewEvent
@@ -207,33 +303,80 @@ pub(super) fn may_go(kind: &Kind, object: &Object) -> bool {
     }
 }
 
+/// What is wrong with a change. Kinds look at the same things in different orders, and at some of them twice: clients get
+/// every finding.
+pub(super) fn check_change(kind: &Kind, object: &Object, stored: &Object) -> Vec<Cause> {
+    let change = || metadata::check_change(object, stored);
+    let whole = || metadata::check(kind, object);
+    let own = || check(kind, object, Some(stored));
+    match kind.nature {
+        Nature::Secret | Nature::ConfigMap => [
+            change(),
+            change(),
+            frozen(object, stored, &["data", "binaryData"]),
+            whole(),
+            own(),
+        ]
+        .concat(),
+        Nature::ServiceAccount => [change(), change(), whole()].concat(),
+        Nature::Namespace | Nature::Role | Nature::RoleBinding => {
+            [change(), whole(), own(), change(), fixed_role(object, stored)].concat()
+        }
+        Nature::Event => [change(), own()].concat(),
+        Nature::NewEvent => [change(), own(), change(), event::fixed(object, stored)].concat(),
+        Nature::Custom | Nature::Lease | Nature::Definition | Nature::Review(_) => {
+            [change(), change(), own()].concat()
+        }
+    }
+}
+
 /// What is wrong with an object beyond its schema.
 pub(super) fn check(kind: &Kind, object: &Object, stored: Option<&Object>) -> Vec<Cause> {
     match kind.nature {
         Nature::Secret => [
             wrong_keys(object, "data"),
+            too_much(object, "data", &["data"]),
             wrong_secret_type(object),
-            frozen(object, stored, &["data"]),
         ]
         .concat(),
         Nature::ConfigMap => [
             wrong_keys(object, "data"),
-            wrong_keys(object, "binaryData"),
             same_keys(object),
-            frozen(object, stored, &["data", "binaryData"]),
+            wrong_keys(object, "binaryData"),
+            too_much(object, "[]", &["data", "binaryData"]),
         ]
         .concat(),
-        Nature::RoleBinding => fixed_role(object, stored),
-        Nature::Event => event_place(object),
-        Nature::Custom
+        Nature::Event => event::legacy(object, "involvedObject", "reportingComponent"),
+        Nature::NewEvent => event::check(kind, object, stored),
+        Nature::RoleBinding
+        | Nature::Custom
         | Nature::Namespace
         | Nature::ServiceAccount
-        | Nature::NewEvent
         | Nature::Lease
         | Nature::Role
         | Nature::Definition
         | Nature::Review(_) => Vec::new(),
     }
+}
+
+/// A megabyte of data is the most.
+fn too_much(object: &Object, at: &str, fields: &[&str]) -> Vec<Cause> {
+    const MOST: usize = 1 << 20;
+    let size = |(field, value): (&str, &Value)| {
+        let text = value.as_str().unwrap_or_default();
+        match (at, field) {
+            // Words count as they are, bytes as they were.
+            ("[]", "data") => text.len(),
+            _ => decoded(text).map_or(0, |bytes| bytes.len()),
+        }
+    };
+    let values = fields
+        .iter()
+        .flat_map(|field| map(object, field).map(move |(_, value)| (*field, value)));
+    if values.map(size).sum::<usize>() > MOST {
+        return vec![Cause::too_long(at, MOST)];
+    }
+    Vec::new()
 }
 
 fn map<'a>(object: &'a Object, field: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
@@ -262,6 +405,8 @@ fn wrong_keys(object: &Object, field: &str) -> Vec<Cause> {
             ));
         } else if matches!(key.as_str(), "." | "..") {
             causes.push(Cause::invalid(at, &json!(key), &format!("must not be '{key}'")));
+        } else if key.starts_with("..") {
+            causes.push(Cause::invalid(at, &json!(key), "must not start with '..'"));
         }
     }
     causes
@@ -280,23 +425,53 @@ fn same_keys(object: &Object) -> Vec<Cause> {
 
 /// Types that promise keys.
 fn wrong_secret_type(object: &Object) -> Vec<Cause> {
+    let has = |key: &str| map(object, "data").any(|(have, _)| have == key);
     let needed: &[&str] = match object.fields().get("type").and_then(Value::as_str) {
         Some("kubernetes.io/tls") => &["tls.crt", "tls.key"],
-        Some("kubernetes.io/dockerconfigjson") => &[".dockerconfigjson"],
-        Some("kubernetes.io/dockercfg") => &[".dockercfg"],
+        Some("kubernetes.io/dockerconfigjson") => return docker_config(object, ".dockerconfigjson"),
+        Some("kubernetes.io/dockercfg") => return docker_config(object, ".dockercfg"),
         Some("kubernetes.io/ssh-auth") => &["ssh-privatekey"],
+        // One of them will do.
+        Some("kubernetes.io/basic-auth") if !has("username") && !has("password") => &["username", "password"],
+        Some("kubernetes.io/service-account-token") => {
+            const NAME: &str = "kubernetes.io/service-account.name";
+            let named = object
+                .metadata()
+                .and_then(|metadata| metadata.get("annotations")?.get(NAME)?.as_str());
+            return if named.is_none_or(str::is_empty) {
+                vec![Cause::required(format!("metadata.annotations[{NAME}]"), "")]
+            } else {
+                Vec::new()
+            };
+        }
         Some(_) | None => &[],
     };
     needed
         .iter()
-        .filter(|key| !map(object, "data").any(|(have, _)| have == *key))
+        .filter(|key| !has(key))
         .map(|key| Cause::required(format!("data[{key}]"), ""))
         .collect()
 }
 
+/// It must be JSON; what it says is not repeated.
+fn docker_config(object: &Object, key: &str) -> Vec<Cause> {
+    let at = format!("data[{key}]");
+    let Some((_, value)) = map(object, "data").find(|(have, _)| *have == key) else {
+        return vec![Cause::required(at, "")];
+    };
+    let bytes = decoded(value.as_str().unwrap_or_default()).unwrap_or_default();
+    match serde_json::from_slice::<Map<String, Value>>(&bytes) {
+        Ok(_) => Vec::new(),
+        Err(error) => vec![Cause::invalid(
+            at,
+            &json!("<secret contents redacted>"),
+            &error.to_string(),
+        )],
+    }
+}
+
 /// `immutable` cannot be taken back, and freezes the data; a Secret's type never changes.
-fn frozen(object: &Object, stored: Option<&Object>, fields: &[&str]) -> Vec<Cause> {
-    let Some(stored) = stored else { return Vec::new() };
+fn frozen(object: &Object, stored: &Object, fields: &[&str]) -> Vec<Cause> {
     let mut causes = Vec::new();
     let of = |object: &Object, name: &str| object.fields().get(name).cloned();
     if of(object, "type") != of(stored, "type") {
@@ -320,35 +495,18 @@ fn frozen(object: &Object, stored: Option<&Object>, fields: &[&str]) -> Vec<Caus
     causes
 }
 
-fn fixed_role(object: &Object, stored: Option<&Object>) -> Vec<Cause> {
+fn fixed_role(object: &Object, stored: &Object) -> Vec<Cause> {
     let of = |object: &Object| object.fields().get("roleRef").cloned().unwrap_or(Value::Null);
-    match stored {
-        Some(stored) if of(stored) != of(object) => {
-            vec![Cause::invalid("roleRef", &of(object), "cannot change roleRef")]
-        }
-        Some(_) | None => Vec::new(),
-    }
-}
-
-/// An Event stands where its object is; of one that has no namespace, in `default`.
-fn event_place(object: &Object) -> Vec<Cause> {
-    let about = object
-        .fields()
-        .get("involvedObject")
-        .and_then(|about| about.get("namespace")?.as_str())
-        .unwrap_or_default();
-    let here = object.namespace().unwrap_or_default();
-    let fits = if about.is_empty() {
-        here == "default" || here == "kube-system"
-    } else {
-        about == here
-    };
-    if fits {
+    let role = of(object);
+    if of(stored) == role {
         return Vec::new();
     }
-    vec![Cause::invalid(
-        "involvedObject.namespace",
-        &json!(about),
-        "does not match event.namespace",
-    )]
+    let word = |name: &str| role.get(name).cloned().unwrap_or_else(|| json!(""));
+    let shown = format!(
+        "{{\"APIGroup\":{},\"Kind\":{},\"Name\":{}}}",
+        word("apiGroup"),
+        word("kind"),
+        word("name")
+    );
+    vec![Cause::unfit("roleRef", &shown, "cannot change roleRef")]
 }

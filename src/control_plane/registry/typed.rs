@@ -1,0 +1,126 @@
+//! What becomes of an object that is read into a type and written again, as the API server does with Kubernetes' own kinds:
+//! what is empty is not there, but for some fields that always are. An object is worked on bare, and stored complete.
+
+use serde_json::{Map, Value, json};
+
+use crate::control_plane::kind::{Kind, Nature};
+use crate::control_plane::object::Object;
+
+/// Takes out what is empty.
+pub(super) fn bare(kind: &Kind, object: &mut Object) {
+    if let Some(metadata) = object.fields_mut().get_mut("metadata").and_then(Value::as_object_mut) {
+        // An empty list of managers asks to forget them.
+        metadata.retain(|name, value| name == "managedFields" || !is_empty(value));
+    }
+    if kind.nature == Nature::Custom {
+        return;
+    }
+    let fields = object.fields_mut();
+    fields.retain(|name, value| name == "metadata" || !is_empty(value));
+    for (name, _) in always(kind) {
+        if let Some(part) = fields.get_mut(*name).and_then(Value::as_object_mut) {
+            part.retain(|_, value| !is_empty(value));
+        }
+    }
+}
+
+/// Puts in what is always there.
+pub(super) fn complete(kind: &Kind, object: &mut Object) {
+    let fields = object.fields_mut();
+    for (name, zero) in always(kind) {
+        fields.entry(*name).or_insert_with(|| zero.value());
+    }
+    let Some(rules) = fields.get_mut("rules").filter(|_| kind.nature == Nature::Role) else {
+        return;
+    };
+    for rule in rules.as_array_mut().into_iter().flatten() {
+        if let Some(rule) = rule.as_object_mut() {
+            rule.entry("verbs").or_insert(Value::Null);
+        }
+    }
+}
+
+/// A null in a map of words is an empty word; any other is nothing.
+pub(super) fn without_nulls(kind: &Kind, object: &mut Object) {
+    if kind.nature != Nature::Custom {
+        for map in ["data", "stringData", "binaryData"] {
+            words(object.fields_mut().get_mut(map));
+        }
+    }
+    if let Some(metadata) = object.fields_mut().get_mut("metadata").and_then(Value::as_object_mut) {
+        for map in ["labels", "annotations"] {
+            words(metadata.get_mut(map));
+        }
+        metadata.retain(|_, value| !value.is_null());
+    }
+}
+
+fn words(map: Option<&mut Value>) {
+    for value in map
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flat_map(Map::values_mut)
+    {
+        if value.is_null() {
+            *value = json!("");
+        }
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Zero {
+    Null,
+    Text,
+    Object,
+}
+
+impl Zero {
+    fn value(self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Text => json!(""),
+            Self::Object => json!({}),
+        }
+    }
+}
+
+fn always(kind: &Kind) -> &'static [(&'static str, Zero)] {
+    match kind.nature {
+        Nature::Event => &[
+            ("eventTime", Zero::Null),
+            ("firstTimestamp", Zero::Null),
+            ("lastTimestamp", Zero::Null),
+            ("involvedObject", Zero::Object),
+            ("source", Zero::Object),
+            ("reportingComponent", Zero::Text),
+            ("reportingInstance", Zero::Text),
+        ],
+        Nature::NewEvent => &[
+            ("eventTime", Zero::Null),
+            ("deprecatedFirstTimestamp", Zero::Null),
+            ("deprecatedLastTimestamp", Zero::Null),
+            ("regarding", Zero::Object),
+            ("deprecatedSource", Zero::Object),
+        ],
+        Nature::Lease => &[("spec", Zero::Object)],
+        Nature::Namespace => &[("spec", Zero::Object), ("status", Zero::Object)],
+        Nature::Role => &[("rules", Zero::Null)],
+        Nature::Custom
+        | Nature::Secret
+        | Nature::ConfigMap
+        | Nature::ServiceAccount
+        | Nature::RoleBinding
+        | Nature::Definition
+        | Nature::Review(_) => &[],
+    }
+}

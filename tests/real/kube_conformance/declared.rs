@@ -1,0 +1,101 @@
+//! What differs on purpose, and why. Each is as narrow as it can be said; everything else must be the same.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::case::Step;
+
+/// In every text: what is replaced, by what, and why it cannot be the same.
+#[rustfmt::skip]
+const WORDINGS: &[(&str, &str, &str)] = &[
+    (r#" in scheme "[^"]*""#, "",
+     "where in Kubernetes' source a table of types was made"),
+    (r"converting \([\w.]+\) to \([\w.]+\): ", "",
+     "the names of Go's types; which kinds beside ours there are is not known here"),
+    (r"json: cannot unmarshal [^\]]*", "<a value of the wrong type>",
+     "Go's words for a JSON value that does not fit into a Go type"),
+    (r#"(json parse error: |error decoding patch: |error decoding YAML: |error converting YAML to JSON: )[^(]*"#, "${1}<syntax>",
+     "the words of Go's parsers of JSON and YAML; where it is wrong is said in our parser's words"),
+    (r#"^(unexpected end of JSON input|invalid character .*|EOF .*|expected .* at line \d+ column \d+|trailing characters .*)$"#, "<syntax>",
+     "the same, where the message is nothing else"),
+    (r#"parsing time ("[^"]*") as .*"#, "parsing time $1 <as RFC 3339>",
+     "Go names the part of its reference time at which it gave up"),
+    (r"StorageError: invalid object, Code: 4, Key: [^ ,]+, ResourceVersion: 0, AdditionalErrorMsg: ", "",
+     "a key in etcd"),
+    (r#"patch: Invalid value: "(\{.*\}|map\[.*\])": "#, "patch: Invalid value: <the patched object>: ",
+     "the patched object is printed in the order in which Go's library happens to have it"),
+    (r#"^Invalid value: "(\{.*\}|map\[.*\])": "#, "Invalid value: <the patched object>: ",
+     "the same, as a cause"),
+    (r#""<secret contents redacted>": .*"#, "<secret contents redacted>: <syntax>",
+     "the words of Go's parser of JSON"),
+];
+
+static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    WORDINGS
+        .iter()
+        .map(|(pattern, shown, _)| (Regex::new(pattern).unwrap(), *shown))
+        .collect()
+});
+
+pub fn declared(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (pattern, shown) in PATTERNS.iter() {
+        text = pattern.replace_all(&text, *shown).into_owned();
+    }
+    text
+}
+
+/// How many there are, for the evidence.
+pub fn count() -> usize {
+    WORDINGS.len() + ANSWERS.len()
+}
+
+type Rule = fn(ours: &mut Value, theirs: &mut Value);
+
+/// In the answers to some paths: which, what is done to both, and why.
+#[rustfmt::skip]
+const ANSWERS: &[(&str, Rule, &str)] = &[
+    ("/version", same_fields_only, "another program, built otherwise; the version served is the same minor"),
+    ("/api/v1?timeout=32s", served_here, "there are no pods here: fewer kinds in the group"),
+    ("/apis/", served_here, "the same; and a hash of a storage version, of which there is one"),
+];
+
+pub fn declare(step: &Step, ours: &mut Value, theirs: &mut Value) {
+    for (path, rule, _) in ANSWERS {
+        let is_document = step.path == *path || (*path == "/apis/" && ours["body"]["kind"] == "APIResourceList");
+        if is_document {
+            rule(ours, theirs);
+        }
+    }
+}
+
+fn same_fields_only(ours: &mut Value, theirs: &mut Value) {
+    for side in [ours, theirs] {
+        if let Some(body) = side["body"].as_object_mut() {
+            body.retain(|name, _| name == "major" || name == "minor");
+        }
+    }
+}
+
+fn served_here(ours: &mut Value, theirs: &mut Value) {
+    let names: Vec<Value> = ours["body"]["resources"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|resource| resource["name"].clone())
+        .collect();
+    for side in [ours, theirs] {
+        let Some(resources) = side["body"]["resources"].as_array_mut() else {
+            continue;
+        };
+        resources.retain(|resource| names.contains(&resource["name"]));
+        for resource in resources.iter_mut() {
+            if let Some(fields) = resource.as_object_mut() {
+                fields.remove("storageVersionHash");
+            }
+        }
+        resources.sort_by_key(|resource| resource["name"].to_string());
+    }
+}

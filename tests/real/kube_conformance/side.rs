@@ -1,0 +1,224 @@
+//! One of the two that are asked.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use axum::http::{Method, Request, StatusCode};
+use kube::Client;
+use kube::client::Body;
+use regex::Regex;
+use serde_json::Value;
+
+use super::case::{Case, Step};
+
+/// What was answered, as it came.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: BTreeMap<String, Vec<String>>,
+    /// JSON; the events of a watch; or a text.
+    pub body: Value,
+}
+
+#[derive(Clone)]
+pub struct Side {
+    client: Client,
+    /// Without a token, for requests that bring their own.
+    bare: Client,
+}
+
+/// Headers that are part of what is promised.
+const HEADERS: [&str; 4] = ["content-type", "warning", "retry-after", "allow"];
+const LARGEST: usize = 64 << 20;
+
+impl Side {
+    pub async fn of(kubeconfig: &std::path::Path) -> Self {
+        let read = kube::config::Kubeconfig::read_from(kubeconfig).unwrap();
+        let options = kube::config::KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(read, &options).await.unwrap();
+        let mut bare = config.clone();
+        bare.auth_info = kube::config::AuthInfo::default();
+        Self {
+            client: Client::try_from(config).unwrap(),
+            bare: Client::try_from(bare).unwrap(),
+        }
+    }
+
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// In a namespace of its own, which ends afterwards.
+    pub async fn run(&self, case: &Case, namespace: &str) -> Vec<Answer> {
+        let made = format!("{{\"metadata\":{{\"name\":\"{namespace}\"}}}}");
+        let json = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+        let answer = self
+            .ask("POST", "/api/v1/namespaces", &json, made.clone().into_bytes())
+            .await;
+        assert_eq!(answer.status, 201, "namespace {namespace}: {}", answer.body);
+        let mut saved = BTreeMap::new();
+        let mut answers = Vec::new();
+        for step in &case.steps {
+            let answer = self.step(case, step, namespace, &saved).await;
+            if answer.body.is_object() {
+                saved.insert("last".to_owned(), answer.body.clone());
+            }
+            if let Some(name) = &step.save {
+                saved.insert(name.clone(), answer.body.clone());
+            }
+            answers.push(answer);
+        }
+        let path = format!("/api/v1/namespaces/{namespace}");
+        self.ask("DELETE", &path, &[], Vec::new()).await;
+        answers
+    }
+
+    async fn step(
+        &self,
+        case: &Case,
+        step: &Step,
+        namespace: &str,
+        saved: &BTreeMap<String, Value>,
+    ) -> Answer {
+        let say = |text: &str| words(case, text, namespace, saved);
+        let mut headers: Vec<(String, String)> = step
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), say(value)))
+            .collect();
+        let mut or = |name: &str, value: &str| {
+            if !headers.iter().any(|(have, _)| have == name) {
+                headers.push((name.to_owned(), value.to_owned()));
+            }
+        };
+        let body = step.body.as_ref().map(|body| body_of(&say(body)));
+        let (method, until) = match step.method.as_str() {
+            "MERGE" => ("PATCH", Some("application/merge-patch+json")),
+            "JSONPATCH" => ("PATCH", Some("application/json-patch+json")),
+            "STRATEGIC" => ("PATCH", Some("application/strategic-merge-patch+json")),
+            "APPLY" => ("PATCH", Some("application/apply-patch+yaml")),
+            method => (method, body.is_some().then_some("application/json")),
+        };
+        if let Some(media) = until {
+            or("Content-Type", media);
+        }
+        or("Accept", "application/json");
+        or("User-Agent", "conformance");
+        let (method, wanted) = match method.strip_prefix("UNTIL ") {
+            Some(code) => ("GET", Some(code.parse::<u16>().unwrap())),
+            None => (method, None),
+        };
+        let path = say(&step.path);
+        let body = body.unwrap_or_default();
+        let mut answer = self.ask(method, &path, &headers, body.clone()).await;
+        for _ in 0..300 {
+            if wanted.is_none_or(|code| code == answer.status) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            answer = self.ask(method, &path, &headers, body.clone()).await;
+        }
+        answer
+    }
+
+    pub async fn ask(&self, method: &str, path: &str, headers: &[(String, String)], body: Vec<u8>) -> Answer {
+        let mut request = Request::builder()
+            .method(Method::from_bytes(method.as_bytes()).unwrap())
+            .uri(path);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Body::from(body)).unwrap();
+        let has_token = headers.iter().any(|(name, _)| name == "Authorization");
+        let client = if has_token { &self.bare } else { &self.client };
+        let broken = |error: &dyn std::fmt::Display| Answer {
+            status: 0,
+            headers: BTreeMap::new(),
+            body: Value::from(format!("no answer: {error}")),
+        };
+        let response = match client.send(request).await {
+            Ok(response) => response,
+            Err(error) => return broken(&error),
+        };
+        let (head, body) = response.into_parts();
+        let body = axum::body::to_bytes(axum::body::Body::new(body), LARGEST).await;
+        let text = match &body {
+            Ok(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            Err(error) => format!("the answer broke off: {error}"),
+        };
+        let of = |name: &str| -> Vec<String> {
+            let values = head.headers.get_all(name).iter();
+            values
+                .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+                .collect()
+        };
+        Answer {
+            status: StatusCode::as_u16(&head.status),
+            headers: HEADERS
+                .iter()
+                .map(|name| ((*name).to_owned(), of(name)))
+                .filter(|(_, values)| !values.is_empty())
+                .collect(),
+            body: parsed(&text, path.contains("watch=") || path.contains("/watch/")),
+        }
+    }
+}
+
+/// Periodic bookmarks come when they come, and are no part of what is compared.
+fn parsed(text: &str, watch: bool) -> Value {
+    if let Ok(value) = serde_json::from_str::<Value>(text)
+        && !watch
+    {
+        return value;
+    }
+    let lines: Result<Vec<Value>, _> = text.lines().map(serde_json::from_str).collect();
+    match lines {
+        Ok(events) if !events.is_empty() => events
+            .into_iter()
+            .filter(|event| {
+                let end = "/object/metadata/annotations/k8s.io~1initial-events-end";
+                event["type"] != "BOOKMARK" || event.pointer(end).is_some()
+            })
+            .collect(),
+        Ok(_) | Err(_) => Value::from(text),
+    }
+}
+
+fn body_of(text: &str) -> Vec<u8> {
+    if text.trim() == "raw" {
+        return Vec::new();
+    }
+    if let Some(raw) = text.strip_prefix("raw ") {
+        return raw.as_bytes().to_vec();
+    }
+    let value: Value = serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    value.to_string().into_bytes()
+}
+
+static SAVED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\{\{([^}]+)\}\}").unwrap());
+static MANY: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"<<(.)\*(\d+)>>").unwrap());
+
+fn words(case: &Case, text: &str, namespace: &str, saved: &BTreeMap<String, Value>) -> String {
+    let mut text = text.to_owned();
+    for (word, meant) in &case.words {
+        text = text.replace(word, meant);
+    }
+    text = text.replace("$ns", namespace);
+    let text = SAVED.replace_all(&text, |found: &regex::Captures<'_>| {
+        let mut parts = found[1].split('.');
+        let mut value = parts.next().and_then(|name| saved.get(name));
+        for part in parts {
+            value = value.and_then(|value| value.get(part));
+        }
+        match value {
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+            None => "MISSING".to_owned(),
+        }
+    });
+    MANY.replace_all(&text, |found: &regex::Captures<'_>| {
+        found[1].repeat(found[2].parse().unwrap())
+    })
+    .into_owned()
+}
