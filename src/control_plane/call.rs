@@ -38,6 +38,7 @@ pub struct Options {
     pub go_on: Option<String>,
     pub resource_version: Option<String>,
     pub resource_version_match: Option<VersionMatch>,
+    pub resource_version_match_word: Option<String>,
     pub timeout: Option<Duration>,
     pub bookmarks: bool,
     pub send_initial_events: Option<bool>,
@@ -48,12 +49,13 @@ pub struct Options {
 }
 
 /// What of its object a row of a table carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Include {
     Nothing,
     #[default]
     Metadata,
     Object,
+    Unknown(String),
 }
 
 /// What becomes of fields that the schema does not know.
@@ -69,6 +71,8 @@ pub enum FieldValidation {
 pub enum VersionMatch {
     NotOlderThan,
     Exact,
+    /// A word that is not known.
+    Other,
 }
 
 /// What becomes of the objects that a deleted one owns.
@@ -174,6 +178,9 @@ impl Call {
         };
         let mut watch = false;
         let options = Options::parse(query, &mut watch)?;
+        if kind.nature == Nature::Custom && matches!(method, "PUT" | "PATCH") && name.is_none() && namespace.is_some() {
+            return Err(Status::bad_request("name must be provided"));
+        }
         let verb = verb(method, name.is_some(), watch).ok_or_else(Status::method_not_allowed)?;
         let offered = match subresource {
             None => kind.offers(verb) && (namespace.is_some() || !kind.is_namespaced() || reads(verb)),
@@ -182,7 +189,8 @@ impl Call {
             Some(Subresource::Token) => verb == Verb::Create,
         };
         // A subresource is posted to below a name; an object is not.
-        let posted_to_a_name = verb == Verb::Create && name.is_some() != subresource.is_some();
+        let posted_to_a_name =
+            verb == Verb::Create && name.is_some() != subresource.is_some() && kind.nature != Nature::Custom;
         if !offered || posted_to_a_name {
             return Err(if kind.nature == Nature::Custom {
                 Status::not_supported(kind, verb.name())
@@ -214,9 +222,55 @@ impl Call {
                 None => plural.clone(),
             },
             // A namespace itself is judged as within it.
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
+            namespace: match self.kind.nature {
+                Nature::Namespace => self.name.clone(),
+                _ => self.namespace.clone(),
+            },
+            name: self.name.clone().or_else(|| self.options.only_name()),
         }
+    }
+}
+
+impl Path {
+    /// What is done there, whether it is served or not: who may not do it is not told.
+    pub fn deed(&self, method: &str, query: &str) -> Option<Deed> {
+        let Self::Objects {
+            group,
+            version: _,
+            plural,
+            namespace,
+            name,
+            subresource,
+        } = self
+        else {
+            return None;
+        };
+        let mut watch = false;
+        let options = Options::parse(query, &mut watch).unwrap_or_default();
+        let verb = verb(method, name.is_some(), watch).map_or_else(|| method.to_lowercase(), |verb| verb.name().to_owned());
+        let is_namespace = group.is_empty() && plural == "namespaces";
+        Some(Deed::Objects {
+            verb,
+            group: group.clone(),
+            resource: match subresource {
+                Some(subresource) => format!("{plural}/{subresource}"),
+                None => plural.clone(),
+            },
+            namespace: if is_namespace { name.clone() } else { namespace.clone() },
+            name: name.clone().or_else(|| options.only_name()),
+        })
+    }
+}
+
+impl Options {
+    /// A selector that leaves one name is about that name.
+    fn only_name(&self) -> Option<String> {
+        let mut terms = self.field_selector.split(',');
+        terms.find_map(|term| {
+            let (field, name) = term.split_once('=')?;
+            let name = name.trim_start_matches('=');
+            (field == "metadata.name" && !name.is_empty()).then(|| name.to_owned())
+        })
     }
 }
 
@@ -276,13 +330,10 @@ impl Options {
                         "" => None,
                         "NotOlderThan" => Some(VersionMatch::NotOlderThan),
                         "Exact" => Some(VersionMatch::Exact),
-                        other => {
-                            return Err(Status::bad_request(format!(
-                                "resourceVersionMatch: Unsupported value: \"{other}\": supported values: \"Exact\", \
-                                 \"NotOlderThan\""
-                            )));
-                        }
+                        _ => Some(VersionMatch::Other),
                     };
+                    options.resource_version_match_word =
+                        options.resource_version_match.map(|_| value.into_owned());
                 }
                 "timeoutSeconds" => {
                     options.timeout = number(&value)?
@@ -301,7 +352,8 @@ impl Options {
                     options.include = match value.as_ref() {
                         "None" => Include::Nothing,
                         "Object" => Include::Object,
-                        _ => Include::Metadata,
+                        "" | "Metadata" => Include::Metadata,
+                        _ => Include::Unknown(value.into_owned()),
                     };
                 }
                 "pretty" => options.pretty = yes(),

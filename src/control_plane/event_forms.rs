@@ -23,12 +23,19 @@ pub fn shown(kind: &Kind, stored: Object) -> Object {
     if kind.nature != Nature::NewEvent {
         return stored;
     }
-    renamed(
+    let mut object = renamed(
         stored,
         NEW,
         |name| forward(name),
         ("reportingComponent", "reportingController"),
-    )
+    );
+    // What core always says, the new words leave out where it is empty.
+    for name in ["reportingController", "reportingInstance"] {
+        if object.fields().get(name) == Some(&json!("")) {
+            object.fields_mut().remove(name);
+        }
+    }
+    object
 }
 
 /// An object as it is stored.
@@ -36,12 +43,16 @@ pub fn stored(kind: &Kind, shown: Object) -> Object {
     if kind.nature != Nature::NewEvent {
         return shown;
     }
-    renamed(
+    let mut object = renamed(
         shown,
         CORE,
         |name| back(name),
         ("reportingController", "reportingComponent"),
-    )
+    );
+    for name in ["reportingComponent", "reportingInstance"] {
+        object.fields_mut().entry(name).or_insert_with(|| json!(""));
+    }
+    object
 }
 
 fn forward(name: &str) -> Option<&'static str> {
@@ -93,7 +104,7 @@ mod tests {
         let kind = kinds.find("events.k8s.io", "v1", "events").unwrap();
         let core = Object::of(json!({
             "apiVersion": "v1", "kind": "Event", "message": "hello", "reason": "Ready", "type": "Normal",
-            "involvedObject": { "name": "a" }, "reportingComponent": "quartermaster", "count": 2,
+            "involvedObject": { "name": "a" }, "reportingComponent": "quartermaster", "count": 2, "reportingInstance": "",
         }))
         .unwrap();
         let new = shown(kind, core.clone());

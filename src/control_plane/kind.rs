@@ -161,9 +161,27 @@ impl Kind {
 
     /// `Agent.quartermaster.dev`, or `Secret`: how messages name what is invalid.
     pub fn qualified(&self) -> String {
-        match self.group.as_str() {
+        match self.told_group() {
             "" => self.names.kind.clone(),
             group => format!("{}.{group}", self.names.kind),
+        }
+    }
+
+    /// The group that is named where an object is refused: of Events it is core's.
+    pub fn told_group(&self) -> &str {
+        match self.nature {
+            Nature::NewEvent => "",
+            Nature::Custom
+            | Nature::Namespace
+            | Nature::Secret
+            | Nature::ConfigMap
+            | Nature::ServiceAccount
+            | Nature::Event
+            | Nature::Lease
+            | Nature::Role
+            | Nature::RoleBinding
+            | Nature::Definition
+            | Nature::Review(_) => &self.group,
         }
     }
 

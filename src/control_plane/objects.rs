@@ -6,16 +6,17 @@ use std::num::NonZeroUsize;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::ControlPlane;
-use super::call::{Call, VersionMatch};
+use super::call::{Call, Options, VersionMatch};
 use super::event_forms;
 use super::kind::{Kind, Nature, Subresource};
 use super::object::Object;
 use super::patch::{self, Patch};
 use super::registry::{self, Body, By, DeleteOptions, Deletion, Moment, Updated};
 use super::selector::Selector;
-use super::status::Status;
+use super::status::{Cause, Status};
 use super::store::{
     Change, Expected, Key, NotWritten, OutOfReach, Paging, Prefix, ResourceName, Revision, Stored,
 };
@@ -54,6 +55,13 @@ const TRIES: usize = 100;
 
 impl ControlPlane {
     pub fn get(&self, call: &Call) -> Result<Object, Status> {
+        if let Some(version) = &call.options.resource_version
+            && version.parse::<u64>().is_err()
+        {
+            return Err(Status::unexplained(format!(
+                "resourceVersion: Invalid value: {version:?}: strconv.ParseUint: parsing {version:?}: invalid syntax"
+            )));
+        }
         let stored = self.stored(call)?.ok_or_else(|| not_found(call))?;
         Ok(event_forms::shown(&call.kind, read(&stored)?))
     }
@@ -64,13 +72,15 @@ impl ControlPlane {
         let selector = selector_of(call)?;
         let prefix = self.prefix(call)?;
         let (mut after, at) = beginning(call, &prefix)?;
+        // Who takes any version from some on is answered in one piece.
+        let whole = options.resource_version.is_some() && at.is_none() && options.go_on.is_none();
+        let limit = options.limit.filter(|_| !whole);
         let mut items = Vec::new();
         let (mut revision, mut remaining, mut last);
         let mut at = at;
         // With a selector a page may need many looks.
         loop {
-            let wanted = options
-                .limit
+            let wanted = limit
                 .map(|limit| limit.saturating_sub(items.len()).max(1));
             let paging = Paging {
                 after: after.clone(),
@@ -89,7 +99,7 @@ impl ControlPlane {
                     items.push(stored);
                 }
             }
-            let full = options.limit.is_none_or(|limit| items.len() >= limit);
+            let full = limit.is_none_or(|limit| items.len() >= limit);
             if remaining == 0 || full {
                 break;
             }
@@ -114,7 +124,9 @@ impl ControlPlane {
 
     async fn make(&self, call: &Call, sent: Body, by: By, manager: &str) -> Result<Answer, Status> {
         let kind = &call.kind;
-        self.check_namespace(call)?;
+        let name = sent.object.name().filter(|name| !name.is_empty());
+        let name = name.or_else(|| sent.object.metadata()?.get("generateName")?.as_str());
+        self.check_namespace(call, name.unwrap_or_default())?;
         let made = registry::create(call, sent, by, manager, &self.moment())?;
         let registry::Made { object, warnings } = made;
         self.admit(call, &object)?;
@@ -167,8 +179,7 @@ impl ControlPlane {
                 Sent::Patch(Patch::Apply(config)) => {
                     let subresource = call.subresource.map(Subresource::name);
                     let subject = &call.kind.subject;
-                    let live = registry::bare(&call.kind, &stored);
-                    let applied = patch::apply(subject, Some(&live), config, subresource, self.now())?;
+                    let applied = patch::apply(subject, Some(&stored), config, subresource, self.now())?;
                     (By::Apply, Body::of(applied))
                 }
             };
@@ -293,7 +304,11 @@ impl ControlPlane {
             .await
         {
             Ok(written) => Ok(Some(match gone {
-                Some(object) => Deleted::Gone(shown(object)),
+                Some(mut object) => {
+                    let version = written.revision.to_string();
+                    object.metadata_mut().insert("resourceVersion".to_owned(), Value::from(version));
+                    Deleted::Gone(shown(object))
+                }
                 None => Deleted::Waits(shown(read(&written)?)),
             })),
             Err(NotWritten::Changed { .. }) => Ok(None),
@@ -302,7 +317,7 @@ impl ControlPlane {
     }
 
     /// New objects need a namespace that is not about to end.
-    fn check_namespace(&self, call: &Call) -> Result<(), Status> {
+    fn check_namespace(&self, call: &Call, name: &str) -> Result<(), Status> {
         let Some(namespace) = call.namespace.as_deref() else {
             return Ok(());
         };
@@ -312,11 +327,7 @@ impl ControlPlane {
         let found = self.store().get(&self.key(kind, None, namespace)?);
         let found = found.ok_or_else(|| Status::not_found(kind, namespace))?;
         if read(&found)?.is_being_deleted() {
-            return Err(Status::terminating(
-                &call.kind,
-                call.name.as_deref().unwrap_or_default(),
-                namespace,
-            ));
+            return Err(Status::terminating(&call.kind, name, namespace));
         }
         Ok(())
     }
@@ -384,10 +395,25 @@ fn may_begin_by_put(kind: &Kind) -> bool {
 /// The selectors of a request. A name in the path selects as well.
 pub(super) fn selector_of(call: &Call) -> Result<Selector, Status> {
     let known = call.kind.nature.selectable_fields();
-    Selector::parse(&call.options.label_selector, &call.options.field_selector, known)
+    let plain = call.kind.nature.is_selected_plainly();
+    Selector::parse(&call.options.label_selector, &call.options.field_selector, known, plain)
 }
 
 impl Nature {
+    /// Whether nobody wrote down fields for it: another sentence says so.
+    fn is_selected_plainly(self) -> bool {
+        match self {
+            Self::ConfigMap | Self::ServiceAccount | Self::Lease | Self::Role | Self::RoleBinding => true,
+            Self::Custom
+            | Self::Namespace
+            | Self::Secret
+            | Self::Event
+            | Self::NewEvent
+            | Self::Definition
+            | Self::Review(_) => false,
+        }
+    }
+
     fn selectable_fields(self) -> &'static [&'static str] {
         match self {
             Self::Event => &[
@@ -439,25 +465,51 @@ fn beginning(call: &Call, prefix: &Prefix) -> Result<(Option<Key>, Option<Revisi
             "sendInitialEvents is forbidden for list",
         ));
     }
+    check_match(options)?;
     if let Some(token) = &options.go_on {
         let (key, revision) = Continue::read(token, prefix)?;
         return Ok((Some(key), revision));
     }
     let Some(version) = &options.resource_version else {
-        if options.resource_version_match.is_some() {
-            return Err(Status::invalid_list_options(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden unless resourceVersion is provided",
-            ));
-        }
         return Ok((None, None));
     };
     let revision = revision_of(version)?;
     match options.resource_version_match {
         Some(VersionMatch::Exact) => Ok((None, Some(revision))),
         // What is present is never older than what was asked for, unless that has not come yet.
-        Some(VersionMatch::NotOlderThan) | None => Ok((None, None)),
+        Some(VersionMatch::NotOlderThan | VersionMatch::Other) | None => Ok((None, None)),
     }
+}
+
+fn check_match(options: &Options) -> Result<(), Status> {
+    const FIELD: &str = "resourceVersionMatch";
+    let Some(word) = &options.resource_version_match_word else {
+        return Ok(());
+    };
+    let mut causes = Vec::new();
+    if options.resource_version.is_none() {
+        let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+        causes.push(Cause::forbidden(FIELD, why));
+    }
+    if options.go_on.is_some() {
+        let why = "resourceVersionMatch is forbidden when continue is provided";
+        causes.push(Cause::forbidden(FIELD, why));
+    }
+    match options.resource_version_match {
+        Some(VersionMatch::Other) => {
+            const KNOWN: [&str; 3] = ["Exact", "NotOlderThan", ""];
+            causes.push(Cause::unsupported(FIELD, &format!("{word:?}"), &KNOWN));
+        }
+        Some(VersionMatch::Exact) if options.resource_version.as_deref() == Some("0") => {
+            let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+            causes.push(Cause::forbidden(FIELD, why));
+        }
+        Some(VersionMatch::Exact | VersionMatch::NotOlderThan) | None => {}
+    }
+    if causes.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid_options("ListOptions", causes))
 }
 
 pub(super) fn revision_of(version: &str) -> Result<Revision, Status> {

@@ -10,12 +10,14 @@ use super::access::{Deed, MASTERS, User};
 use super::call::Call;
 use super::kind::Review;
 use super::object::Object;
-use super::status::Status;
+use super::patch::{self, Subject};
+use super::status::{Cause, Status};
 
 impl ControlPlane {
     /// The question with its answer in `status`.
-    pub fn review(&self, call: &Call, review: Review, mut question: Object) -> Result<Object, Status> {
+    pub fn review(&self, call: &Call, review: Review, question: Object, manager: &str) -> Result<Object, Status> {
         let spec = question.fields().get("spec").cloned().unwrap_or_default();
+        check_question(call, review, &question, &spec)?;
         let status = match review {
             Review::Token => self.token_review(&spec),
             Review::OwnName => json!({ "userInfo": call.user }),
@@ -26,33 +28,52 @@ impl ControlPlane {
             }
             Review::OwnRules => self.rules(&call.user, &spec),
         };
-        let fields = question.fields_mut();
-        fields.insert("kind".to_owned(), json!(call.kind.names.kind));
-        fields.insert("apiVersion".to_owned(), json!(call.kind.api_version()));
-        fields.insert("status".to_owned(), status);
-        question.metadata_mut();
+        let mut question = self.owned(&call.kind.subject, question, manager, None);
+        question.fields_mut().insert("status".to_owned(), status);
         Ok(question)
+    }
+
+    /// A question says who asked it, as everything that is written does.
+    fn owned(&self, subject: &Subject, mut question: Object, manager: &str, subresource: Option<&str>) -> Object {
+        let mut blank = subject.blank();
+        blank.fields_mut().insert("spec".to_owned(), json!({}));
+        for (name, value) in [("kind", json!(subject.kind)), ("apiVersion", json!(subject.api_version()))] {
+            question.fields_mut().insert(name.to_owned(), value);
+        }
+        question.metadata_mut();
+        question.fields_mut().remove("status");
+        patch::track(subject, Some(&blank), question, manager, subresource, self.now())
     }
 
     fn token_review(&self, spec: &Value) -> Value {
         let token = spec.get("token").and_then(Value::as_str).unwrap_or_default();
+        let wanted: Vec<String> = spec
+            .get("audiences")
+            .and_then(|audiences| serde_json::from_value(audiences.clone()).ok())
+            .unwrap_or_default();
         match self.user_of(token) {
+            Some(_) if !wanted.is_empty() && !wanted.iter().any(|audience| audience == AUDIENCE) => json!({
+                "user": {},
+                "error": format!(
+                    "[invalid bearer token, token audiences [{AUDIENCE:?}] is invalid for the target audiences {wanted:?}]"
+                ),
+            }),
             Some(user) => json!({ "authenticated": true, "user": user, "audiences": [AUDIENCE] }),
-            None => json!({ "user": {}, "error": "[invalid bearer token]" }),
+            None => json!({ "user": {}, "error": "invalid bearer token" }),
         }
     }
 
     fn access(&self, user: &User, spec: &Value) -> Result<Value, Status> {
-        let deed = deed_of(spec).ok_or_else(|| {
-            Status::bad_request(
-                "spec.resourceAttributes or spec.nonResourceAttributes is required: say what is to be done",
-            )
-        })?;
-        let allowed = self.may(user, &deed);
-        Ok(if allowed {
-            json!({ "allowed": true })
-        } else {
-            json!({ "allowed": false })
+        let deed = deed_of(spec).unwrap_or(Deed::Path {
+            verb: String::new(),
+            path: String::new(),
+        });
+        if user.is_in(MASTERS) {
+            return Ok(json!({ "allowed": true }));
+        }
+        Ok(match self.policy().reason(user, &deed) {
+            Some(reason) => json!({ "allowed": true, "reason": reason }),
+            None => json!({ "allowed": false }),
         })
     }
 
@@ -94,7 +115,7 @@ impl ControlPlane {
     }
 
     /// A token for the ServiceAccount that the call names.
-    pub fn token_request(&self, call: &Call, mut question: Object) -> Result<Object, Status> {
+    pub fn token_request(&self, call: &Call, mut question: Object, manager: &str) -> Result<Object, Status> {
         const SHORTEST: i64 = 600;
         const USUAL: i64 = 3600;
         // Longer ones are made shorter, as the API server may.
@@ -105,13 +126,30 @@ impl ControlPlane {
             .get("expirationSeconds")
             .and_then(Value::as_i64)
             .unwrap_or(USUAL);
-        if asked < SHORTEST {
-            let cause = super::status::Cause::invalid(
-                "spec.expirationSeconds",
-                &json!(asked),
-                "may not specify a duration less than 10 minutes",
-            );
-            return Err(Status::invalid_token_request(cause));
+        let is = question.fields().get("kind").and_then(Value::as_str).unwrap_or_default();
+        if !matches!(is, "" | TOKEN_REQUEST) {
+            let version = question.fields().get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+            return Err(Status::bad_request(format!(
+                "{is} in version {version:?} cannot be handled as a {TOKEN_REQUEST}: unknown conversion"
+            )));
+        }
+        let named = question.name().unwrap_or_default();
+        if !named.is_empty() && call.name.as_deref() != Some(named) {
+            let why = "must match the service account name if specified";
+            let cause = Cause::invalid("metadata.name", &json!(named), why);
+            let name = call.name.as_deref().unwrap_or_default();
+            return Err(Status::invalid_token_request(name, cause));
+        }
+        let wrong = if asked < SHORTEST {
+            Some("may not specify a duration less than 10 minutes")
+        } else if asked > 1 << 32 {
+            Some("may not specify a duration larger than 2^32 seconds")
+        } else {
+            None
+        };
+        if let Some(why) = wrong {
+            let cause = Cause::invalid("spec.expirationSeconds", &json!(asked), why);
+            return Err(Status::invalid_token_request("", cause));
         }
         let audiences: Vec<String> = spec
             .get("audiences")
@@ -128,13 +166,22 @@ impl ControlPlane {
             until,
         };
         let token = self.tokens().sign(&claims, now);
-        let metadata = json!({
-            "name": claims.name, "namespace": claims.namespace, "creationTimestamp": shown(now),
-        });
+        let mut sent = spec;
+        if let Some(sent) = sent.as_object_mut() {
+            sent.entry("expirationSeconds").or_insert_with(|| json!(USUAL));
+        } else {
+            sent = json!({ "expirationSeconds": USUAL });
+        }
+        question.fields_mut().insert("spec".to_owned(), sent);
+        let mut question = self.owned(&token_requests(), question, manager, Some("token"));
+        for (name, value) in [
+            ("name", claims.name),
+            ("namespace", claims.namespace),
+            ("creationTimestamp", shown(now)),
+        ] {
+            question.metadata_mut().insert(name.to_owned(), json!(value));
+        }
         let fields = question.fields_mut();
-        fields.insert("kind".to_owned(), json!("TokenRequest"));
-        fields.insert("apiVersion".to_owned(), json!("authentication.k8s.io/v1"));
-        fields.insert("metadata".to_owned(), metadata);
         fields.insert(
             "spec".to_owned(),
             json!({ "audiences": audiences, "expirationSeconds": asked.min(LONGEST), "boundObjectRef": null }),
@@ -145,6 +192,70 @@ impl ControlPlane {
         );
         Ok(question)
     }
+}
+
+const TOKEN_REQUEST: &str = "TokenRequest";
+
+fn token_requests() -> Subject {
+    let schema = json!({ "type": "object", "properties": { "spec": { "type": "object", "properties": {
+        "audiences": { "type": "array", "items": { "type": "string" } },
+        "expirationSeconds": { "type": "integer" },
+    } } } });
+    Subject::custom("authentication.k8s.io", "v1", TOKEN_REQUEST, "tokenrequests", false, &schema)
+}
+
+/// What must be said to get an answer.
+fn check_question(call: &Call, review: Review, question: &Object, spec: &Value) -> Result<(), Status> {
+    match review {
+        Review::Token => {
+            let token = spec.get("token").and_then(Value::as_str).unwrap_or_default();
+            if token.is_empty() {
+                return Err(Status::bad_request(
+                    "token is required for TokenReview in authentication",
+                ));
+            }
+            return Ok(());
+        }
+        Review::OwnName | Review::OwnRules => return Ok(()),
+        Review::Subject | Review::LocalSubject | Review::OwnSubject => {}
+    }
+    let is_there = |name: &str| spec.get(name).is_some_and(Value::is_object);
+    let mut causes = Vec::new();
+    match (is_there("resourceAttributes"), is_there("nonResourceAttributes")) {
+        (true, true) => {
+            let word = |name: &str| {
+                let about = spec.get("nonResourceAttributes");
+                about.and_then(|about| about.get(name)).cloned().unwrap_or_else(|| json!(""))
+            };
+            let shown = format!("{{\"Path\":{},\"Verb\":{}}}", word("path"), word("verb"));
+            let why = "cannot be specified in combination with resourceAttributes";
+            causes.push(Cause::unfit("spec.nonResourceAttributes", &shown, why));
+        }
+        (false, false) => causes.push(Cause::invalid(
+            "spec.resourceAttributes",
+            &Value::Null,
+            "exactly one of nonResourceAttributes or resourceAttributes must be specified",
+        )),
+        (true, false) | (false, true) => {}
+    }
+    let user = spec.get("user").and_then(Value::as_str).unwrap_or_default();
+    let groups = spec.get("groups").and_then(Value::as_array).is_some_and(|groups| !groups.is_empty());
+    if review != Review::OwnSubject && user.is_empty() && !groups {
+        let why = "at least one of user or group must be specified";
+        causes.push(Cause::invalid("spec.user", &json!(""), why));
+    }
+    if review == Review::LocalSubject {
+        let about = spec.get("resourceAttributes").and_then(|about| about.get("namespace")?.as_str());
+        let here = question.namespace().or(call.namespace.as_deref());
+        if about.is_some() && about != here {
+            let why = "must match metadata.namespace";
+            causes.push(Cause::invalid("spec.resourceAttributes.namespace", &json!(about), why));
+        }
+    }
+    if causes.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid_question(causes))
 }
 
 fn shown(time: jiff::Timestamp) -> String {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::object::Object;
+use super::registry::{wrong_with_key, wrong_with_label};
 use super::status::Status;
 
 /// Both selectors of a request. Empty, it selects everything.
@@ -39,11 +40,11 @@ struct FieldRequirement {
 }
 
 impl Selector {
-    /// `fields` are those that the kind can be selected by.
-    pub fn parse(labels: &str, fields: &str, known: &[&str]) -> Result<Self, Status> {
+    /// `known` are the fields that the kind can be selected by; `plain` says that no kind has fewer.
+    pub fn parse(labels: &str, fields: &str, known: &[&str], plain: bool) -> Result<Self, Status> {
         Ok(Self {
             labels: labels_of(labels)?,
-            fields: fields_of(fields, known)?,
+            fields: fields_of(fields, known, plain)?,
         })
     }
 
@@ -107,9 +108,9 @@ fn field(object: &Object, path: &str) -> String {
     }
 }
 
-fn fields_of(text: &str, known: &[&str]) -> Result<Vec<FieldRequirement>, Status> {
+fn fields_of(text: &str, known: &[&str], plain: bool) -> Result<Vec<FieldRequirement>, Status> {
     let mut requirements = Vec::new();
-    for term in text.split(',').filter(|term| !term.is_empty()) {
+    for term in terms(text) {
         let (field, equal, value) = if let Some((field, value)) = term.split_once("!=") {
             (field, false, value)
         } else if let Some((field, value)) = term.split_once("==") {
@@ -118,93 +119,160 @@ fn fields_of(text: &str, known: &[&str]) -> Result<Vec<FieldRequirement>, Status
             (field, true, value)
         } else {
             return Err(Status::bad_request(format!(
-                "unable to parse field selector \"{text}\": invalid selector: '{text}'; can't understand '{term}'"
+                "invalid selector: '{text}'; can't understand '{term}'"
             )));
         };
+        // Nothing is asked of nothing.
+        if field.is_empty() && value.is_empty() {
+            continue;
+        }
         if !known.contains(&field) {
-            return Err(Status::bad_request(format!("field label not supported: {field}")));
+            let why = if plain {
+                format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+            } else {
+                format!("field label not supported: {field}")
+            };
+            return Err(Status::bad_request(why));
         }
         requirements.push(FieldRequirement {
             field: field.to_owned(),
             equal,
-            value: value.to_owned(),
+            value: unescaped(value),
         });
     }
     Ok(requirements)
 }
 
-fn labels_of(text: &str) -> Result<Vec<Requirement>, Status> {
-    let wrong = |why: &str| Status::bad_request(format!("unable to parse requirement: {why}"));
-    let mut words = Words(text.trim());
-    let mut requirements = Vec::new();
-    while !words.0.is_empty() {
-        let requirement = one(&mut words).map_err(|why| wrong(&why))?;
-        requirements.push(requirement);
-        match words.next() {
-            Some(",") if !words.0.is_empty() => {}
-            Some(",") => return Err(wrong("found '', expected: identifier after ','")),
-            Some(other) => {
-                return Err(wrong(&format!(
-                    "found '{other}', expected: ',' or 'end of string'"
-                )));
-            }
-            None => break,
+/// Parted by commas, but for those after a backslash.
+fn terms(text: &str) -> Vec<&str> {
+    let mut terms = Vec::new();
+    let (mut from, mut escaped) = (0, false);
+    for (at, c) in text.char_indices() {
+        if c == ',' && !escaped {
+            terms.push(text.get(from..at).unwrap_or_default());
+            from = at + 1;
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    terms.push(text.get(from..).unwrap_or_default());
+    terms.retain(|term| !term.is_empty());
+    terms
+}
+
+fn unescaped(value: &str) -> String {
+    let mut plain = String::with_capacity(value.len());
+    let mut escaped = false;
+    for c in value.chars() {
+        escaped = c == '\\' && !escaped;
+        if !escaped {
+            plain.push(c);
         }
     }
-    Ok(requirements)
+    plain
+}
+
+fn labels_of(text: &str) -> Result<Vec<Requirement>, Status> {
+    let mut words = Words(text.trim_start());
+    let mut requirements = Vec::new();
+    loop {
+        match words.peek() {
+            None => return Ok(requirements),
+            Some(word) if word == "!" || is_name(word) => {}
+            Some(word) => {
+                let why = format!("found '{word}', expected: !, identifier, or 'end of string'");
+                return Err(Status::bad_request(why));
+            }
+        }
+        let requirement = one(&mut words)
+            .map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))?;
+        requirements.push(requirement);
+        let why = match words.next() {
+            None => return Ok(requirements),
+            Some(",") => match words.peek() {
+                Some(word) if word == "!" || is_name(word) => continue,
+                next => format!(
+                    "found '{}', expected: identifier after ','",
+                    next.unwrap_or_default()
+                ),
+            },
+            Some(other) => format!("found '{other}', expected: ',' or 'end of string'"),
+        };
+        return Err(Status::bad_request(why));
+    }
 }
 
 fn one(words: &mut Words<'_>) -> Result<Requirement, String> {
-    let first = words.next().unwrap_or_default();
-    if first == "!" {
-        let key = words.key()?;
+    let mut first = words.next().unwrap_or_default();
+    let absent = first == "!";
+    if absent {
+        first = words.next().unwrap_or_default();
+    }
+    let key = key_of(first)?;
+    if absent {
         return Ok(Requirement {
             key,
             rule: Rule::Absent,
         });
     }
-    let key = key_of(first)?;
-    let rule = match words.peek() {
-        None | Some(",") => Rule::Exists,
-        Some("=" | "==") => {
-            words.next();
-            Rule::In(BTreeSet::from([words.value()?]))
-        }
-        Some("!=") => {
-            words.next();
-            Rule::NotIn(BTreeSet::from([words.value()?]))
-        }
-        Some(">") => {
-            words.next();
-            Rule::Above(words.number()?)
-        }
-        Some("<") => {
-            words.next();
-            Rule::Below(words.number()?)
-        }
-        Some("in") => {
-            words.next();
-            Rule::In(words.set()?)
-        }
-        Some("notin") => {
-            words.next();
-            Rule::NotIn(words.set()?)
-        }
-        Some(other) => {
+    if matches!(words.peek(), None | Some(",")) {
+        return Ok(Requirement {
+            key,
+            rule: Rule::Exists,
+        });
+    }
+    let sign = words.next().unwrap_or_default();
+    let rule = match sign {
+        "=" | "==" => Rule::In(BTreeSet::from([checked(&key, words.value()?)?])),
+        "!=" => Rule::NotIn(BTreeSet::from([checked(&key, words.value()?)?])),
+        ">" => Rule::Above(number(&words.value()?)?),
+        "<" => Rule::Below(number(&words.value()?)?),
+        "in" => Rule::In(checked_all(&key, words.set()?)?),
+        "notin" => Rule::NotIn(checked_all(&key, words.set()?)?),
+        other => {
             return Err(format!("found '{other}', expected: in, notin, =, ==, !=, gt, lt"));
         }
     };
     Ok(Requirement { key, rule })
 }
 
-fn key_of(word: &str) -> Result<String, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-    if word.is_empty() || !word.chars().all(plain) {
-        return Err(format!(
-            "found '{word}', expected: !, identifier, or 'end of string'"
-        ));
+fn checked_all(key: &str, values: BTreeSet<String>) -> Result<BTreeSet<String>, String> {
+    for value in &values {
+        checked(key, value.clone())?;
     }
-    Ok(word.to_owned())
+    Ok(values)
+}
+
+/// What no label's value can be, none has.
+fn checked(key: &str, value: String) -> Result<String, String> {
+    let wrong = wrong_with_label(&value);
+    if wrong.is_empty() {
+        return Ok(value);
+    }
+    Err(format!(
+        "values[0][{key}]: Invalid value: {value:?}: {}",
+        wrong.join("; ")
+    ))
+}
+
+fn number(value: &str) -> Result<i64, String> {
+    value.parse().map_err(|_| {
+        format!("values[0]: Invalid value: {value:?}: for 'Gt', 'Lt' operators, the value must be an integer")
+    })
+}
+
+fn is_name(word: &str) -> bool {
+    !word.is_empty() && !word.starts_with(['=', '!', '<', '>', '(', ')', ','])
+}
+
+fn key_of(word: &str) -> Result<String, String> {
+    if !is_name(word) {
+        return Err(format!("found '{word}', expected: identifier"));
+    }
+    let wrong = wrong_with_key(word);
+    if wrong.is_empty() {
+        return Ok(word.to_owned());
+    }
+    Err(format!("<nil>: Invalid value: {word:?}: {}", wrong.join("; ")))
 }
 
 /// The selector's words: names, and `= == != ! < > ( ) ,`.
@@ -233,30 +301,16 @@ impl<'a> Words<'a> {
         Some(word)
     }
 
-    fn key(&mut self) -> Result<String, String> {
-        key_of(self.next().unwrap_or_default())
-    }
-
     /// May be empty: `app=`.
     fn value(&mut self) -> Result<String, String> {
-        match self.peek() {
-            None | Some(",") => Ok(String::new()),
-            Some(word) => {
-                self.next();
-                let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-                if word.len() > 63 || !word.chars().all(plain) {
-                    return Err(format!("found '{word}', expected: identifier"));
-                }
-                Ok(word.to_owned())
-            }
+        if matches!(self.peek(), None | Some(",")) {
+            return Ok(String::new());
         }
-    }
-
-    fn number(&mut self) -> Result<i64, String> {
-        let value = self.value()?;
-        value
-            .parse()
-            .map_err(|_| format!("values[0][]: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value must be an integer"))
+        let word = self.next().unwrap_or_default();
+        if is_name(word) {
+            return Ok(word.to_owned());
+        }
+        Err(format!("found '{word}', expected: identifier"))
     }
 
     fn set(&mut self) -> Result<BTreeSet<String>, String> {
@@ -264,26 +318,34 @@ impl<'a> Words<'a> {
             Some("(") => {}
             other => return Err(format!("found '{}' expected: '('", other.unwrap_or_default())),
         }
+        if self.peek() == Some(")") {
+            self.next();
+            return Ok(BTreeSet::from([String::new()]));
+        }
+        if !self.peek().is_some_and(|word| word == "," || is_name(word)) {
+            let word = self.peek().unwrap_or_default();
+            return Err(format!("found '{word}', expected: ',', ')' or identifier"));
+        }
         let mut values = BTreeSet::new();
         loop {
-            match self.peek() {
-                Some(")") => {
-                    self.next();
-                    if values.is_empty() {
-                        values.insert(String::new());
-                    }
-                    return Ok(values);
-                }
+            match self.next() {
                 Some(",") => {
-                    self.next();
-                    if matches!(self.peek(), Some("," | ")")) {
+                    if values.is_empty() || matches!(self.peek(), Some("," | ")")) {
                         values.insert(String::new());
                     }
                 }
-                Some(_) => {
-                    values.insert(self.value()?);
+                Some(")") => return Ok(values),
+                Some(word) if is_name(word) => {
+                    values.insert(word.to_owned());
+                    if !matches!(self.peek(), Some("," | ")")) {
+                        let word = self.peek().unwrap_or_default();
+                        return Err(format!("found '{word}', expected: ',' or ')'"));
+                    }
                 }
-                None => return Err("found '', expected: ',' or ')'".to_owned()),
+                other => {
+                    let word = other.unwrap_or_default();
+                    return Err(format!("found '{word}', expected: ',', or identifier"));
+                }
             }
         }
     }

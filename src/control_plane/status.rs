@@ -108,6 +108,37 @@ impl Status {
         Self::new(403, Reason::Forbidden, message).about(kind, name)
     }
 
+    /// Whether it is served or not.
+    pub fn forbidden_deed(deed: &super::access::Deed, why: &str) -> Self {
+        let super::access::Deed::Objects {
+            group,
+            resource,
+            name,
+            ..
+        } = deed
+        else {
+            return Self::forbidden_to(&format!("forbidden: {why}"));
+        };
+        let plural = resource.split('/').next().unwrap_or_default();
+        let qualified = match group.as_str() {
+            "" => plural.to_owned(),
+            group => format!("{plural}.{group}"),
+        };
+        let name = name.clone().unwrap_or_default();
+        let message = match name.as_str() {
+            "" => format!("{qualified} is forbidden: {why}"),
+            name => format!("{qualified} \"{name}\" is forbidden: {why}"),
+        };
+        let mut status = Self::new(403, Reason::Forbidden, message);
+        status.details = Some(Box::new(Details {
+            name,
+            group: group.clone(),
+            kind: plural.to_owned(),
+            ..Details::default()
+        }));
+        status
+    }
+
     /// In whole words, where no kind is in question.
     pub fn forbidden_to(message: &str) -> Self {
         let mut status = Self::new(403, Reason::Forbidden, message);
@@ -115,13 +146,25 @@ impl Status {
         status
     }
 
-    pub fn invalid_token_request(cause: Cause) -> Self {
+    /// A question about what somebody may. Its kind is not told.
+    pub fn invalid_question(causes: Vec<Cause>) -> Self {
+        let mut status = Self::invalid_options("", causes);
+        let group = "authorization.k8s.io";
+        status.message = status.message.replacen(".meta.k8s.io", &format!(".{group}"), 1);
+        if let Some(details) = &mut status.details {
+            group.clone_into(&mut details.group);
+        }
+        status
+    }
+
+    pub fn invalid_token_request(name: &str, cause: Cause) -> Self {
         let message = format!(
-            "TokenRequest.authentication.k8s.io \"\" is invalid: {}: {}",
+            "TokenRequest.authentication.k8s.io \"{name}\" is invalid: {}: {}",
             cause.field, cause.message
         );
         let mut status = Self::new(422, Reason::Invalid, message);
         status.details = Some(Box::new(Details {
+            name: name.to_owned(),
             group: "authentication.k8s.io".to_owned(),
             kind: "TokenRequest".to_owned(),
             causes: vec![cause],
@@ -168,6 +211,17 @@ impl Status {
             accepted.join(", ")
         );
         Self::new(406, Reason::NotAcceptable, message)
+    }
+
+    /// The same, of the system's kinds.
+    pub fn not_representable(accepted: &[&str]) -> Self {
+        let message = format!(
+            "406: Not Acceptable\n\nAvailable representations: {}",
+            accepted.join(", ")
+        );
+        let mut status = Self::new(406, Reason::NotAcceptable, message);
+        status.details = Some(Box::default());
+        status
     }
 
     pub fn unsupported_media_type(accepted: &[&str]) -> Self {
@@ -225,7 +279,7 @@ impl Status {
         let mut status = Self::new(422, Reason::Invalid, message);
         status.details = Some(Box::new(Details {
             name: name.to_owned(),
-            group: kind.group.clone(),
+            group: kind.told_group().to_owned(),
             kind: kind.names.kind.clone(),
             causes,
             ..Details::default()

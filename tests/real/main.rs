@@ -19,6 +19,7 @@
 mod bed;
 mod beds;
 mod conformance;
+mod kube_conformance;
 mod line;
 mod patches;
 mod schema;

@@ -26,6 +26,53 @@ impl Policy {
             || self.rules_of(user, namespace).any(|rule| allows(rule, deed))
     }
 
+    /// By what it is allowed, in the API server's words. None: it is not.
+    pub fn reason(&self, user: &User, deed: &Deed) -> Option<String> {
+        let namespace = match deed {
+            Deed::Objects { namespace, .. } => namespace.as_deref(),
+            Deed::Path { .. } => None,
+        };
+        let allowed = |role: &RoleRef, place: Option<&str>| self.rules_in(role, place).any(|rule| allows(rule, deed));
+        let to = |subjects: Option<&Vec<Subject>>, place: Option<&str>| {
+            let mut subjects = subjects.into_iter().flatten();
+            subjects.find(|subject| is(user, subject, place)).map(|subject| match &subject.namespace {
+                Some(namespace) => format!("{} \"{}/{namespace}\"", subject.kind, subject.name),
+                None => format!("{} \"{}\"", subject.kind, subject.name),
+            })
+        };
+        for binding in &self.cluster_role_bindings {
+            if let Some(to) = to(binding.subjects.as_ref(), None)
+                && allowed(&binding.role_ref, None)
+            {
+                let name = binding.metadata.name.as_deref().unwrap_or_default();
+                let role = &binding.role_ref;
+                return Some(format!(
+                    "RBAC: allowed by ClusterRoleBinding {name:?} of {} {:?} to {to}",
+                    role.kind, role.name
+                ));
+            }
+        }
+        let here = self.role_bindings.iter().filter(|binding| {
+            namespace.is_some() && binding.metadata.namespace.as_deref() == namespace
+        });
+        for binding in here {
+            let place = binding.metadata.namespace.as_deref();
+            if let Some(to) = to(binding.subjects.as_ref(), place)
+                && allowed(&binding.role_ref, place)
+            {
+                let name = binding.metadata.name.as_deref().unwrap_or_default();
+                let role = &binding.role_ref;
+                return Some(format!(
+                    "RBAC: allowed by RoleBinding \"{name}/{}\" of {} {:?} to {to}",
+                    place.unwrap_or_default(),
+                    role.kind,
+                    role.name
+                ));
+            }
+        }
+        granted_to_all(user, deed).then(|| "everybody may".to_owned())
+    }
+
     /// The rules that bind a user in a namespace (None: across all).
     pub fn rules_of<'a>(
         &'a self,

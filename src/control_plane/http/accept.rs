@@ -1,5 +1,7 @@
 //! PURE. In which form an answer is wanted.
 
+use crate::control_plane::call::Call;
+use crate::control_plane::kind::{Nature, Verb};
 use crate::control_plane::status::Status;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,31 @@ impl Form {
             .split(',')
             .find_map(|wish| Self::granted(wish.trim()))
             .ok_or_else(|| Status::not_acceptable(ACCEPTED))
+    }
+
+    /// The same for what is asked of objects.
+    pub(super) fn of_call(call: &Call, accept: &str) -> Result<Self, Status> {
+        const STREAMS: [&str; 2] = [
+            "application/json;stream=watch",
+            "application/vnd.kubernetes.protobuf;stream=watch",
+        ];
+        if call.kind.nature == Nature::Custom {
+            return Self::of(accept);
+        }
+        // The system's kinds have words of their own for it, and know no `application/*`.
+        let media = |wish: &str| wish.split(';').next().unwrap_or_default().trim().to_owned();
+        let known = |wish: &str| {
+            let media = media(wish);
+            media == "*/*" || ACCEPTED.contains(&media.as_str())
+        };
+        if accept.trim().is_empty() || accept.split(',').any(known) {
+            return Self::of(accept);
+        }
+        let streams: &[&str] = match call.verb {
+            Verb::List | Verb::Watch => &STREAMS,
+            Verb::Create | Verb::Delete | Verb::DeleteCollection | Verb::Get | Verb::Patch | Verb::Update => &[],
+        };
+        Err(Status::not_representable(&[ACCEPTED, streams].concat()))
     }
 
     fn granted(wish: &str) -> Option<Self> {

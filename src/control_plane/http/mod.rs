@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::ControlPlane;
 use super::access::{Deed, User};
-use super::call::{Call, Path};
+use super::call::{Call, Include, Path};
 use super::kind::{Nature, Subresource, Verb};
 use super::object::Object;
 use super::objects::{Deleted, Sent};
@@ -94,6 +94,12 @@ impl Service {
             return self.fixed(&user, head, parts);
         }
         let query = head.uri.query().unwrap_or_default();
+        if let Some(deed) = path.deed(head.method.as_str(), query) {
+            self.control_plane.check(&user, &deed)?;
+        }
+        if self.is_nowhere(&path) {
+            return Ok(show::plain(StatusCode::NOT_FOUND, "404 page not found\n"));
+        }
         let call = Call::of(
             self.control_plane.kinds(),
             user,
@@ -101,8 +107,13 @@ impl Service {
             path,
             query,
         )?;
-        self.control_plane.check(&call)?;
-        let form = Form::of(text(&head.headers, header::ACCEPT.as_str()))?;
+        let form = Form::of_call(&call, text(&head.headers, header::ACCEPT.as_str()))?;
+        if let (Form::Table, Include::Unknown(word)) = (form, &call.options.include) {
+            return Err(Status::bad_request(format!(
+                "Unable to convert to Table as requested: includeObject: Invalid value: {word:?}: must be 'Metadata', 'Object', \
+                 'None', or empty"
+            )));
+        }
         match call.verb {
             Verb::Get => {
                 let object = self.control_plane.get(&call)?;
@@ -145,11 +156,11 @@ impl Service {
             Verb::Create => {
                 let sent = read(call, content_type, body)?;
                 if let Nature::Review(review) = call.kind.nature {
-                    let object = control_plane.review(call, review, sent.object)?;
+                    let object = control_plane.review(call, review, sent.object, &manager)?;
                     return Ok(show::json(StatusCode::CREATED, &object.into_value()));
                 }
                 if call.subresource == Some(Subresource::Token) {
-                    let object = control_plane.token_request(call, sent.object)?;
+                    let object = control_plane.token_request(call, sent.object, &manager)?;
                     return Ok(show::json(StatusCode::CREATED, &object.into_value()));
                 }
                 control_plane.create(call, sent, &manager).await?
@@ -218,6 +229,31 @@ impl Service {
                 show::object(StatusCode::OK, call, object, form, self.control_plane.now())
             }
         })
+    }
+
+    /// Below a group that nobody serves, and in ours what is not there, nobody answers as Kubernetes.
+    fn is_nowhere(&self, path: &Path) -> bool {
+        let Path::Objects {
+            group,
+            version,
+            plural,
+            namespace,
+            name,
+            ..
+        } = path
+        else {
+            return false;
+        };
+        let kinds = self.control_plane.kinds();
+        let mut of_group = kinds.all().filter(|kind| kind.group == *group).peekable();
+        match of_group.peek() {
+            None => true,
+            Some(kind) if kind.nature == Nature::Custom => match kinds.find(group, version, plural) {
+                None => true,
+                Some(kind) => kind.is_namespaced() && namespace.is_none() && name.is_some(),
+            },
+            Some(_) => false,
+        }
     }
 
     fn user(&self, headers: &HeaderMap) -> Result<User, Status> {

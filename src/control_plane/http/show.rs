@@ -74,8 +74,15 @@ pub(super) fn list(
     let kind = &call.kind;
     let mut metadata = Map::new();
     metadata.insert("resourceVersion".to_owned(), json!(revision.to_string()));
-    if let Some(go_on) = go_on {
-        metadata.insert("continue".to_owned(), json!(go_on));
+    match go_on {
+        Some(go_on) => {
+            metadata.insert("continue".to_owned(), json!(go_on));
+        }
+        // A list of custom objects always says.
+        None if form == Form::Json && kind.nature == Nature::Custom => {
+            metadata.insert("continue".to_owned(), json!(""));
+        }
+        None => {}
     }
     if let Some(remaining) = remaining {
         metadata.insert("remainingItemCount".to_owned(), json!(remaining));
@@ -155,11 +162,11 @@ pub(super) fn table(call: &Call, metadata: Value, objects: Vec<Object>, now: Tim
             let cells = cells::row(columns, &object, now);
             let mut row = json!({ "cells": cells });
             let carried = match call.options.include {
-                Include::Nothing => None,
-                Include::Metadata => Some(metadata_of(object)),
-                Include::Object => Some(object.into_value()),
+                Include::Nothing => Value::Null,
+                Include::Metadata | Include::Unknown(_) => metadata_of(object),
+                Include::Object => object.into_value(),
             };
-            if let (Some(carried), Some(row)) = (carried, row.as_object_mut()) {
+            if let Some(row) = row.as_object_mut() {
                 row.insert("object".to_owned(), carried);
             }
             row

@@ -82,7 +82,7 @@ fn initial_events(call: &Call) -> Result<Option<bool>, Status> {
     let options = &call.options;
     match (options.send_initial_events, options.resource_version_match) {
         (Some(_), Some(VersionMatch::NotOlderThan)) | (None, None) => Ok(options.send_initial_events),
-        (Some(_), Some(VersionMatch::Exact) | None) => Err(Status::invalid_list_options(
+        (Some(_), Some(VersionMatch::Exact | VersionMatch::Other) | None) => Err(Status::invalid_list_options(
             "resourceVersionMatch",
             "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
         )),

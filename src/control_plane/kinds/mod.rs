@@ -51,13 +51,22 @@ fn custom(definition: &CustomResourceDefinition) -> Result<Option<Kind>, SchemaE
         .subresources
         .as_ref()
         .is_some_and(|subresources| subresources.status.is_some());
-    let mut columns = vec![column("Name", "string", "name", "/metadata/name", Cell::Name)];
+    let mut columns = vec![column("Name", "string", "name", NAME, Cell::Name)];
     for own in version.additional_printer_columns.iter().flatten() {
         columns.push(Column {
             name: own.name.clone(),
             kind: own.type_.clone(),
             format: own.format.clone().unwrap_or_default(),
-            description: own.description.clone().unwrap_or_default(),
+            description: own
+                .description
+                .clone()
+                .filter(|words| !words.is_empty())
+                .unwrap_or_else(|| {
+                    format!(
+                        "Custom resource definition column (in JSONPath format): {}",
+                        own.json_path
+                    )
+                }),
             priority: own.priority.unwrap_or(0),
             shows: Shows::Path(own.json_path.clone()),
         });
@@ -99,6 +108,15 @@ fn custom(definition: &CustomResourceDefinition) -> Result<Option<Kind>, SchemaE
         open_api,
     }))
 }
+
+/// What is said of every name.
+const NAME: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may \
+                    allow a client to request the generation of an appropriate name automatically. Name is primarily intended \
+                    for creation idempotence and configuration definition. Cannot be updated. More info: \
+                    https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
+/// What 1.36 says; the descriptions that we carry are older.
+const ROLE_REF: &str = "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. If the \
+                        RoleRef cannot be resolved, the Authorizer must return an error.";
 
 /// A row of the table below.
 struct Row {
@@ -252,7 +270,7 @@ fn created() -> Column {
 fn binding_columns(kind: &str) -> Vec<Column> {
     vec![
         name(),
-        column("Role", "string", "", "/roleRef", Cell::RoleRef),
+        column("Role", "string", "", ROLE_REF, Cell::RoleRef),
         age(),
         wide("Users", "string", &format!("Users in the {kind}"), Cell::Users),
         wide("Groups", "string", &format!("Groups in the {kind}"), Cell::Groups),

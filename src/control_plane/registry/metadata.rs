@@ -274,7 +274,7 @@ fn with_an_end(prefix: &str) -> String {
 }
 
 const LARGEST_ANNOTATIONS: usize = 256 * 1024;
-const STANDARD_FINALIZERS: [&str; 3] = ["orphan", "foregroundDeletion", "kubernetes"];
+pub(super) const STANDARD_FINALIZERS: [&str; 3] = ["orphan", "foregroundDeletion", "kubernetes"];
 
 fn wrong_with_owners(owners: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
@@ -459,7 +459,7 @@ fn wrong_with_label_name(name: &str) -> Vec<String> {
     wrong
 }
 
-fn wrong_with_path_segment(name: &str) -> Vec<String> {
+pub(super) fn wrong_with_path_segment(name: &str) -> Vec<String> {
     if matches!(name, "." | "..") {
         return vec![format!("may not be '{name}'")];
     }
@@ -468,7 +468,7 @@ fn wrong_with_path_segment(name: &str) -> Vec<String> {
 }
 
 /// A label's, an annotation's or a finalizer's name: `prefix/name`.
-pub(super) fn wrong_with_key(key: &str) -> Vec<String> {
+pub(in crate::control_plane) fn wrong_with_key(key: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let parts: Vec<&str> = key.split('/').collect();
     let name = match parts.as_slice() {
@@ -504,7 +504,7 @@ pub(super) fn wrong_with_key(key: &str) -> Vec<String> {
     wrong
 }
 
-fn wrong_with_label(value: &str) -> Vec<String> {
+pub(in crate::control_plane) fn wrong_with_label(value: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if value.len() > 63 {
         wrong.push("must be no more than 63 bytes".to_owned());

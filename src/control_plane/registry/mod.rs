@@ -5,6 +5,7 @@ mod delete;
 mod event;
 mod metadata;
 mod natural;
+mod roles;
 mod typed;
 
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use super::patch;
 use super::schema::FieldPath;
 use super::status::Status;
 pub use delete::{DeleteOptions, Deletion, delete};
+pub(super) use metadata::{wrong_with_key, wrong_with_label};
 
 /// An object as it came, and what of its text was ambiguous.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +66,8 @@ pub enum Updated {
 
 /// Makes a new object of what was sent.
 pub fn create(call: &Call, sent: Body, by: By, manager: &str, moment: &Moment) -> Result<Made, Status> {
-    let (sent, warnings) = understand(&call.kind, sent, call.options.field_validation)?;
+    let (sent, mut warnings) = understand(&call.kind, sent, call.options.field_validation)?;
+    warnings.extend(natural::warnings(&call.kind, &sent, None));
     match begin(call, sent, by, manager, moment) {
         Ok(object) => Ok(Made { object, warnings }),
         Err(status) => Err(status.warning_of(&warnings)),
@@ -98,11 +101,16 @@ fn begin(call: &Call, mut sent: Object, by: By, manager: &str, moment: &Moment) 
             "resourceVersion should not be set on objects to be created",
         ));
     }
+    typed::complete(kind, &mut sent);
     let mut object = match by {
         By::Apply => sent,
-        By::Put | By::Patch => patch::track(&kind.subject, None, sent, manager, None, moment.now),
+        By::Put | By::Patch => {
+            let blank = typed::blank(kind);
+            patch::track(&kind.subject, Some(&blank), sent, manager, None, moment.now)
+        }
     };
-    typed::complete(kind, &mut object);
+    natural::found(kind, &mut object);
+    typed::settle(kind, &mut object);
     Ok(object)
 }
 
@@ -127,25 +135,16 @@ pub fn update(
     moment: &Moment,
 ) -> Result<(Updated, Vec<String>), Status> {
     let kind = &call.kind;
-    let stored = &bare(kind, stored);
     let sent = match by {
         By::Put | By::Apply => understand(kind, sent, call.options.field_validation)?,
         By::Patch => understand_patched(kind, stored, sent, call.options.field_validation)?,
     };
-    let (sent, warnings) = sent;
+    let (sent, mut warnings) = sent;
+    warnings.extend(natural::warnings(kind, &sent, Some(stored)));
     match go_on(call, stored, sent, by, manager, moment) {
         Ok(updated) => Ok((updated, warnings)),
         Err(status) => Err(status.warning_of(&warnings)),
     }
-}
-
-/// A stored object as it is worked on: without what is only there because it always is.
-pub fn bare(kind: &Kind, stored: &Object) -> Object {
-    let mut object = stored.clone();
-    if kind.nature != Nature::Custom {
-        typed::bare(kind, &mut object);
-    }
-    object
 }
 
 /// Whether a whole object is the one in the path.
@@ -191,6 +190,7 @@ fn go_on(
     if !causes.is_empty() {
         return Err(Status::invalid(kind, name, causes));
     }
+    typed::complete(kind, &mut sent);
     let subresource = call.subresource.map(Subresource::name);
     let mut object = match by {
         By::Apply => sent,
@@ -204,9 +204,8 @@ fn go_on(
         ),
     };
     patch::keep_times(stored, &mut object);
-    let same = object == *stored;
-    typed::complete(kind, &mut object);
-    let updated = if same {
+    typed::settle(kind, &mut object);
+    let updated = if object == *stored {
         Updated::Same
     } else if object.is_being_deleted()
         && object.finalizers().next().is_none()
@@ -290,6 +289,9 @@ fn only_its_part(call: &Call, stored: &Object, mut sent: Object) -> Object {
         Some(Subresource::Token) | None => {
             if call.kind.has_status() {
                 set(&mut sent, "status", status_of(stored));
+            }
+            if call.kind.nature == Nature::Namespace {
+                set(&mut sent, "spec", stored.fields().get("spec").cloned());
             }
             sent
         }

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::{event, metadata};
+use super::{event, metadata, roles};
 use crate::control_plane::kind::{Kind, Nature};
 use crate::control_plane::object::Object;
 use crate::control_plane::status::{Cause, Status};
@@ -67,7 +67,10 @@ pub(super) fn readable(kind: &Kind, sent: &mut Object) -> Result<(), Status> {
     // Others are read into types of their own: a wrong type is no object of the kind at all.
     let wrong = kind.schema.validate(sent, None);
     match wrong.iter().find(|cause| cause.reason == "FieldValueTypeInvalid") {
-        Some(cause) => Err(undecodable(kind, &format!("{}: {}", cause.field, cause.message))),
+        Some(cause) => {
+            let why = format!("json: cannot unmarshal it into Go struct field {}.{}", kind.names.kind, cause.field);
+            Err(undecodable(kind, &why))
+        }
         None => {
             real_times(kind, sent)?;
             secret_is_base64(kind, sent)
@@ -86,14 +89,53 @@ fn wrong_metadata(kind: &Kind, sent: &Object) -> Result<(), Status> {
 }
 
 fn real_times(kind: &Kind, sent: &Object) -> Result<(), Status> {
-    for name in ["creationTimestamp", "deletionTimestamp"] {
-        let time = sent.metadata().and_then(|metadata| metadata.get(name)?.as_str());
-        if let Some(time) = time.filter(|time| time.parse::<jiff::Timestamp>().is_err()) {
+    let seconds = [
+        "/metadata/creationTimestamp",
+        "/metadata/deletionTimestamp",
+        "/firstTimestamp",
+        "/lastTimestamp",
+        "/deprecatedFirstTimestamp",
+        "/deprecatedLastTimestamp",
+    ];
+    let finer = [
+        "/eventTime",
+        "/series/lastObservedTime",
+        "/spec/acquireTime",
+        "/spec/renewTime",
+    ];
+    let own: &[&str] = match kind.nature {
+        Nature::Event | Nature::NewEvent | Nature::Lease => &finer,
+        Nature::Custom
+        | Nature::Namespace
+        | Nature::Secret
+        | Nature::ConfigMap
+        | Nature::ServiceAccount
+        | Nature::Role
+        | Nature::RoleBinding
+        | Nature::Definition
+        | Nature::Review(_) => &[],
+    };
+    let whole = if own.is_empty() { seconds.get(..2) } else { seconds.get(..) };
+    let all = whole.unwrap_or_default().iter().map(|at| (at, false));
+    for (pointer, fine) in all.chain(own.iter().map(|at| (at, true))) {
+        let mut parts = pointer.split('/').skip(1);
+        let first = parts.next().and_then(|name| sent.fields().get(name));
+        let value = parts.fold(first, |value, name| value?.get(name));
+        if let Some(time) = value.and_then(Value::as_str).filter(|time| !is_time(time, fine)) {
             let why = format!("parsing time {time:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse it");
             return Err(undecodable(kind, &why));
         }
     }
     Ok(())
+}
+
+/// As RFC 3339 has it; finer ones with exactly six digits after the second.
+fn is_time(text: &str, fine: bool) -> bool {
+    let digits = text
+        .split_once('.')
+        .map_or(0, |(_, rest)| rest.chars().take_while(char::is_ascii_digit).count());
+    let has_t = text.as_bytes().get(10) == Some(&b'T');
+    has_t && (!fine || digits == 6) && text.parse::<jiff::Timestamp>().is_ok()
 }
 
 /// A patch cannot make one of ours something else.
@@ -229,13 +271,6 @@ pub(super) fn complete(kind: &Kind, object: &mut Object) {
             if let Some(labels) = labels.as_object_mut() {
                 labels.insert("kubernetes.io/metadata.name".to_owned(), json!(name));
             }
-            let fields = object.fields_mut();
-            fields
-                .entry("spec")
-                .or_insert_with(|| json!({ "finalizers": ["kubernetes"] }));
-            fields
-                .entry("status")
-                .or_insert_with(|| json!({ "phase": "Active" }));
         }
         Nature::Secret => {
             let fields = object.fields_mut();
@@ -277,6 +312,81 @@ pub(super) fn complete(kind: &Kind, object: &mut Object) {
         | Nature::Definition
         | Nature::Review(_) => {}
     }
+}
+
+/// What a new object is found with, though nobody owns it.
+pub(super) fn found(kind: &Kind, object: &mut Object) {
+    match kind.nature {
+        Nature::Namespace => {
+            let fields = object.fields_mut();
+            let mut finalizers: Vec<Value> = fields
+                .get("spec")
+                .and_then(|spec| spec.get("finalizers")?.as_array().cloned())
+                .unwrap_or_default();
+            if !finalizers.contains(&json!("kubernetes")) {
+                finalizers.push(json!("kubernetes"));
+            }
+            fields.insert("spec".to_owned(), json!({ "finalizers": finalizers }));
+            fields.insert("status".to_owned(), json!({ "phase": "Active" }));
+        }
+        Nature::Custom
+        | Nature::Secret
+        | Nature::ConfigMap
+        | Nature::ServiceAccount
+        | Nature::Event
+        | Nature::NewEvent
+        | Nature::Lease
+        | Nature::Role
+        | Nature::RoleBinding
+        | Nature::Definition
+        | Nature::Review(_) => {}
+    }
+}
+
+/// What is taken, but not recommended.
+pub(super) fn warnings(kind: &Kind, object: &Object, stored: Option<&Object>) -> Vec<String> {
+    match kind.nature {
+        Nature::Custom => object
+            .finalizers()
+            .filter(|finalizer| stored.is_none_or(|stored| !stored.finalizers().any(|old| old == *finalizer)))
+            .filter(|finalizer| !finalizer.contains('/') && !metadata::STANDARD_FINALIZERS.contains(finalizer))
+            .map(|finalizer| {
+                let path = if finalizer.contains('.') {
+                    " including a path (/)"
+                } else {
+                    ""
+                };
+                format!(
+                    "metadata.finalizers: {finalizer:?}: prefer a domain-qualified finalizer name{path} to avoid accidental \
+                     conflicts with other finalizer writers"
+                )
+            })
+            .collect(),
+        Nature::Secret => certificate_warning(object).into_iter().collect(),
+        Nature::Namespace
+        | Nature::ConfigMap
+        | Nature::ServiceAccount
+        | Nature::Event
+        | Nature::NewEvent
+        | Nature::Lease
+        | Nature::Role
+        | Nature::RoleBinding
+        | Nature::Definition
+        | Nature::Review(_) => Vec::new(),
+    }
+}
+
+/// Of a pair of certificate and key that holds none.
+fn certificate_warning(object: &Object) -> Option<String> {
+    let is_tls = object.fields().get("type").and_then(Value::as_str) == Some("kubernetes.io/tls");
+    for (key, what) in [("tls.crt", "certificate"), ("tls.key", "key")] {
+        let (_, value) = map(object, "data").find(|(have, _)| *have == key).filter(|_| is_tls)?;
+        let bytes = decoded(value.as_str().unwrap_or_default()).unwrap_or_default();
+        if !String::from_utf8_lossy(&bytes).contains("-----BEGIN") {
+            return Some(format!("tls: failed to find any PEM data in {what} input"));
+        }
+    }
+    None
 }
 
 /// Whether nothing of its own keeps an object that is being deleted.
@@ -348,14 +458,43 @@ pub(super) fn check(kind: &Kind, object: &Object, stored: Option<&Object>) -> Ve
         .concat(),
         Nature::Event => event::legacy(object, "involvedObject", "reportingComponent"),
         Nature::NewEvent => event::check(kind, object, stored),
-        Nature::RoleBinding
-        | Nature::Custom
-        | Nature::Namespace
+        Nature::Role => roles::wrong_rules(kind, object),
+        Nature::RoleBinding => roles::wrong_binding(kind, object),
+        Nature::Lease => wrong_lease(object),
+        Nature::Namespace => wrong_phase(object),
+        Nature::Custom
         | Nature::ServiceAccount
-        | Nature::Lease
-        | Nature::Role
         | Nature::Definition
         | Nature::Review(_) => Vec::new(),
+    }
+}
+
+fn wrong_lease(object: &Object) -> Vec<Cause> {
+    let number = |field: &str| object.fields().get("spec").and_then(|spec| spec.get(field)?.as_i64());
+    let mut causes = Vec::new();
+    if let Some(seconds) = number("leaseDurationSeconds").filter(|seconds| *seconds <= 0) {
+        let why = "must be greater than 0";
+        causes.push(Cause::invalid("spec.leaseDurationSeconds", &json!(seconds), why));
+    }
+    if let Some(count) = number("leaseTransitions").filter(|count| *count < 0) {
+        let why = "must be greater than or equal to 0";
+        causes.push(Cause::invalid("spec.leaseTransitions", &json!(count), why));
+    }
+    causes
+}
+
+fn wrong_phase(object: &Object) -> Vec<Cause> {
+    let phase = object.fields().get("status").and_then(|status| status.get("phase")?.as_str());
+    match phase {
+        Some(phase) if phase != "Active" && !object.is_being_deleted() => {
+            let why = "may only be 'Active' if `deletionTimestamp` is empty";
+            vec![Cause::invalid("status.Phase", &json!(phase), why)]
+        }
+        Some(phase) if phase != "Terminating" && object.is_being_deleted() => {
+            let why = "may only be 'Terminating' if `deletionTimestamp` is not empty";
+            vec![Cause::invalid("status.Phase", &json!(phase), why)]
+        }
+        Some(_) | None => Vec::new(),
     }
 }
 

@@ -10,16 +10,22 @@ use crate::control_plane::object::Object;
 pub(super) fn bare(kind: &Kind, object: &mut Object) {
     if let Some(metadata) = object.fields_mut().get_mut("metadata").and_then(Value::as_object_mut) {
         // An empty list of managers asks to forget them.
-        metadata.retain(|name, value| name == "managedFields" || !is_empty(value));
+        metadata.retain(|name, value| {
+            value.as_array().is_some_and(|_| name == "managedFields") || !is_empty(value)
+        });
     }
     if kind.nature == Nature::Custom {
         return;
     }
     let fields = object.fields_mut();
-    fields.retain(|name, value| name == "metadata" || !is_empty(value));
-    for (name, _) in always(kind) {
-        if let Some(part) = fields.get_mut(*name).and_then(Value::as_object_mut) {
-            part.retain(|_, value| !is_empty(value));
+    // No rules are still rules, until they are stored.
+    let kept = |name: &str, value: &Value| name == "rules" && value.is_array();
+    fields.retain(|name, value| name == "metadata" || kept(name, value) || !is_empty(value));
+    if let Nature::Event | Nature::NewEvent = kind.nature {
+        for (name, _) in always(kind) {
+            if let Some(part) = fields.get_mut(*name).and_then(Value::as_object_mut) {
+                part.retain(|_, value| !is_empty(value));
+            }
         }
     }
 }
@@ -30,13 +36,20 @@ pub(super) fn complete(kind: &Kind, object: &mut Object) {
     for (name, zero) in always(kind) {
         fields.entry(*name).or_insert_with(|| zero.value());
     }
-    let Some(rules) = fields.get_mut("rules").filter(|_| kind.nature == Nature::Role) else {
-        return;
-    };
-    for rule in rules.as_array_mut().into_iter().flatten() {
-        if let Some(rule) = rule.as_object_mut() {
-            rule.entry("verbs").or_insert(Value::Null);
-        }
+}
+
+/// An object of this kind before anybody wrote it.
+pub(super) fn blank(kind: &Kind) -> Object {
+    let mut blank = kind.subject.blank();
+    complete(kind, &mut blank);
+    blank
+}
+
+/// The last touch before it is stored: an empty list of rules is none.
+pub(super) fn settle(kind: &Kind, object: &mut Object) {
+    let rules = object.fields_mut().get_mut("rules").filter(|_| kind.nature == Nature::Role);
+    if let Some(rules) = rules.filter(|rules| is_empty(rules)) {
+        *rules = Value::Null;
     }
 }
 
@@ -46,12 +59,29 @@ pub(super) fn without_nulls(kind: &Kind, object: &mut Object) {
         for map in ["data", "stringData", "binaryData"] {
             words(object.fields_mut().get_mut(map));
         }
+        for (name, value) in object.fields_mut() {
+            if name != "metadata" {
+                drop_nulls(value);
+            }
+        }
+        object.fields_mut().retain(|_, value| !value.is_null());
     }
     if let Some(metadata) = object.fields_mut().get_mut("metadata").and_then(Value::as_object_mut) {
         for map in ["labels", "annotations"] {
             words(metadata.get_mut(map));
         }
         metadata.retain(|_, value| !value.is_null());
+    }
+}
+
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

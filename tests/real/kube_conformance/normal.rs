@@ -27,28 +27,39 @@ static AGE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\d+[smhd])+$"));
 
 /// What one side answered to a whole case, in comparable words.
 pub fn normal(mut answers: Vec<Answer>) -> Vec<Value> {
-    let mut seen = Seen::default();
+    let mut normal = Normal::default();
     for answer in &mut answers {
-        seen.look(&mut answer.body);
+        normal.seen.look(&mut answer.body);
     }
-    let order: BTreeMap<String, usize> = seen
-        .versions
-        .iter()
-        .enumerate()
-        .map(|(place, version)| (version.to_string(), place + 1))
-        .collect();
-    let mut words = Words {
-        order,
-        uids: HashMap::new(),
-        names: seen.names,
-        now: Timestamp::now(),
-    };
-    answers
-        .into_iter()
-        .map(|Answer { status, headers, body }| {
-            words.walk(json!({ "status": status, "headers": headers, "body": body }))
-        })
-        .collect()
+    answers.into_iter().map(|answer| normal.say(answer)).collect()
+}
+
+/// One side's uids, versions and names so far.
+#[derive(Default)]
+pub struct Normal {
+    seen: Seen,
+    words: Words,
+}
+
+impl Normal {
+    /// The next answer. Its versions are compared with those that came before.
+    pub fn of(&mut self, mut answer: Answer) -> Value {
+        self.seen.look(&mut answer.body);
+        self.say(answer)
+    }
+
+    fn say(&mut self, answer: Answer) -> Value {
+        let Answer { status, headers, body } = answer;
+        self.words.order = self
+            .seen
+            .versions
+            .iter()
+            .enumerate()
+            .map(|(place, version)| (version.to_string(), place + 1))
+            .collect();
+        self.words.names.clone_from(&self.seen.names);
+        self.words.walk(json!({ "status": status, "headers": headers, "body": body }))
+    }
 }
 
 #[derive(Default)]
@@ -114,11 +125,11 @@ impl Seen {
     }
 }
 
+#[derive(Default)]
 struct Words {
     order: BTreeMap<String, usize>,
     uids: HashMap<String, usize>,
     names: Vec<(Regex, String)>,
-    now: Timestamp,
 }
 
 impl Words {
@@ -140,7 +151,7 @@ impl Words {
             let next = self.uids.len() + 1;
             format!("<uid {}>", self.uids.entry(found[0].to_owned()).or_insert(next))
         });
-        let now = self.now;
+        let now = Timestamp::now();
         let text = TIME.replace_all(&text, |found: &Captures<'_>| {
             let recent = found[0].parse::<Timestamp>().is_ok_and(|time| {
                 time.duration_since(now).abs() < jiff::SignedDuration::from_hours(72)
@@ -155,10 +166,14 @@ impl Words {
         for (made, shown) in &self.names {
             text = made.replace_all(&text, shown.as_str()).into_owned();
         }
-        let text = NUMBER.replace_all(&text, |found: &Captures<'_>| match self.order.get(&found[0]) {
-            Some(place) => format!("<version {place}>"),
-            None => found[0].to_owned(),
-        });
+        let is_version = text.contains("ResourceVersion") || text.chars().all(|c| c.is_ascii_digit());
+        if is_version {
+            let said = NUMBER.replace_all(&text, |found: &Captures<'_>| match self.order.get(&found[0]) {
+                Some(place) => format!("<version {place}>"),
+                None => found[0].to_owned(),
+            });
+            text = said.into_owned();
+        }
         if AGE.is_match(&text) {
             return "<age>".to_owned();
         }

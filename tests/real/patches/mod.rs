@@ -9,7 +9,7 @@ mod generate;
 mod ours;
 mod theirs;
 
-use chance::Chance;
+pub use chance::Chance;
 use compare::compare;
 use generate::Generator;
 use ours::{Answer, Kind, kinds};
