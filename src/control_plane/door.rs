@@ -25,7 +25,7 @@ impl ControlPlane {
                 let key = Key::new(&accounts, Some(&claims.namespace), &claims.name).ok()?;
                 let account = self.store().get(&key)?.object().ok()?;
                 (account.uid() == Some(&claims.uid))
-                    .then(|| User::service_account(&claims.namespace, &claims.name, &claims.uid))
+                    .then(|| User::service_account(&claims.namespace, &claims.name, &claims.uid).by_token(&claims.id))
             }
         }
     }
@@ -53,6 +53,7 @@ impl ControlPlane {
             name: name.to_owned(),
             uid: String::new(),
             groups: groups.to_vec(),
+            extra: std::collections::BTreeMap::new(),
         };
         if let Some((namespace, account)) = name
             .strip_prefix("system:serviceaccount:")

@@ -164,6 +164,7 @@ impl ControlPlane {
             uid: account.uid().unwrap_or_default().to_owned(),
             audiences: audiences.clone(),
             until,
+            id: self.fresh_words().0,
         };
         let token = self.tokens().sign(&claims, now);
         let mut sent = spec;
@@ -277,6 +278,7 @@ fn asked_about(spec: &Value) -> User {
         name: text("user"),
         uid: text("uid"),
         groups: groups.unwrap_or_default(),
+        ..User::default()
     }
 }
 

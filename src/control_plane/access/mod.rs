@@ -4,6 +4,8 @@
 pub mod rules;
 pub mod token;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use rules::Policy;
@@ -18,6 +20,9 @@ pub struct User {
     pub uid: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// Which token it was.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 pub const MASTERS: &str = "system:masters";
@@ -36,6 +41,7 @@ impl User {
             name: "system:anonymous".to_owned(),
             uid: String::new(),
             groups: vec![UNAUTHENTICATED.to_owned()],
+            extra: BTreeMap::new(),
         }
     }
 
@@ -50,12 +56,21 @@ impl User {
         }
     }
 
+    /// By the token of this id.
+    #[must_use]
+    pub fn by_token(mut self, id: &str) -> Self {
+        const NAME: &str = "authentication.kubernetes.io/credential-id";
+        self.extra.insert(NAME.to_owned(), vec![format!("JTI={id}")]);
+        self
+    }
+
     fn with(name: &str, groups: &[&str]) -> Self {
         let groups = groups.iter().chain(&[AUTHENTICATED]);
         Self {
             name: name.to_owned(),
             uid: String::new(),
             groups: groups.map(|&group| group.to_owned()).collect(),
+            extra: BTreeMap::new(),
         }
     }
 

@@ -70,7 +70,14 @@ impl Policy {
                 ));
             }
         }
-        granted_to_all(user, deed).then(|| "everybody may".to_owned())
+        let role = match deed {
+            Deed::Objects { .. } => "system:basic-user",
+            Deed::Path { path, .. } if is_health(path) => "system:public-info-viewer",
+            Deed::Path { .. } => "system:discovery",
+        };
+        granted_to_all(user, deed).then(|| {
+            format!("RBAC: allowed by ClusterRoleBinding {role:?} of ClusterRole {role:?} to Group {AUTHENTICATED:?}")
+        })
     }
 
     /// The rules that bind a user in a namespace (None: across all).
@@ -123,19 +130,26 @@ impl Policy {
     }
 }
 
+fn is_health(path: &str) -> bool {
+    ["/healthz", "/livez", "/readyz", "/version"]
+        .iter()
+        .any(|root| is_below(path, root))
+}
+
+fn is_below(path: &str, root: &str) -> bool {
+    path.strip_prefix(root)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// What everybody may: see what is served, and ask about themselves.
 fn granted_to_all(user: &User, deed: &Deed) -> bool {
     match deed {
         Deed::Path { verb, path } => {
-            let health = ["/healthz", "/livez", "/readyz", "/version"];
             let discovery = ["/api", "/apis", "/openapi"];
-            let below = |root: &&str| {
-                path.strip_prefix(*root)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            };
+            let below = |root: &&str| is_below(path, root);
             let known = user.is_in(AUTHENTICATED);
             verb == "get"
-                && (health.iter().any(below) && (known || user.is_in(UNAUTHENTICATED))
+                && (is_health(path) && (known || user.is_in(UNAUTHENTICATED))
                     || discovery.iter().any(below) && known)
         }
         Deed::Objects {

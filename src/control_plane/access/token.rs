@@ -25,6 +25,8 @@ pub struct Claims {
     pub uid: String,
     pub audiences: Vec<String>,
     pub until: Timestamp,
+    /// The token's own.
+    pub id: String,
 }
 
 /// What a token is worth before anybody looked whether its ServiceAccount is still there.
@@ -75,6 +77,7 @@ impl Tokens {
             "iat": now.as_second(),
             "nbf": now.as_second(),
             "exp": claims.until.as_second(),
+            "jti": claims.id,
             "kubernetes.io": {
                 "namespace": claims.namespace,
                 "serviceaccount": { "name": claims.name, "uid": claims.uid },
@@ -96,6 +99,8 @@ impl std::fmt::Debug for Tokens {
 struct Sent {
     aud: Vec<String>,
     exp: i64,
+    #[serde(default)]
+    jti: String,
     #[serde(rename = "kubernetes.io")]
     account: SentAccount,
 }
@@ -117,6 +122,7 @@ impl Sent {
         let Self {
             aud,
             exp,
+            jti,
             account:
                 SentAccount {
                     namespace,
@@ -129,6 +135,7 @@ impl Sent {
             uid,
             audiences: aud,
             until: Timestamp::from_second(exp).ok()?,
+            id: jti,
         })
     }
 }
@@ -148,6 +155,7 @@ mod tests {
             uid: "u".to_owned(),
             audiences: vec![AUDIENCE.to_owned()],
             until: Timestamp::from_second(2000).unwrap(),
+            id: "t".to_owned(),
         }
     }
 

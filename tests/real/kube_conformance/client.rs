@@ -5,7 +5,10 @@ use std::fmt::Debug;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, PropagationPolicy, WatchEvent, WatchParams};
-use kube::runtime::{WatchStreamExt, finalizer, reflector, watcher};
+use kube::runtime::controller::Action;
+use kube::runtime::finalizer::{Event, finalizer};
+use kube::runtime::reflector::{self, reflector};
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use quartermaster::resource::Gateway;
 use serde_json::json;
@@ -136,14 +139,16 @@ async fn day(client: Client) -> Vec<String> {
 /// kube's `finalizer` adds ours, waits for the deletion, and takes it away.
 async fn finalized(seen: &mut Seen, gateways: &Api<Gateway>) {
     let reconcile = async |gateway: Gateway| {
-        let told = finalizer::finalizer(gateways, "x.io/ours", gateway.into(), async |event| {
-            let what = match event {
-                finalizer::Event::Apply(_) => "applied",
-                finalizer::Event::Cleanup(_) => "cleaned up",
+        let mut what = "nothing";
+        let told = finalizer(gateways, "x.io/ours", gateway.into(), |event| {
+            what = match event {
+                Event::Apply(_) => "applied",
+                Event::Cleanup(_) => "cleaned up",
             };
-            Ok::<_, kube::Error>(what)
+            async { Ok::<_, kube::Error>(Action::await_change()) }
         });
-        told.await.map_err(|error| error.to_string())
+        let told = told.await.map_err(|error| error.to_string());
+        (what, told)
     };
     for _ in 0..2 {
         let gateway = gateways.get("a").await.unwrap();
@@ -165,7 +170,7 @@ async fn reflected(seen: &mut Seen, client: Client, namespace: &str) {
     }
     for config in [watcher::Config::default(), watcher::Config::default().streaming_lists()] {
         let (reader, writer) = reflector::store();
-        let stream = reflector::reflector(writer, watcher(maps.clone(), config.labels("mine=yes"))).applied_objects();
+        let stream = reflector(writer, watcher(maps.clone(), config.labels("mine=yes"))).applied_objects();
         let mut stream = std::pin::pin!(stream);
         let mut names = Vec::new();
         while names.len() < 2 {

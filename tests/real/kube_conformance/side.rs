@@ -178,7 +178,9 @@ fn parsed(text: &str, watch: bool) -> Value {
             .into_iter()
             .filter(|event| {
                 let end = "/object/metadata/annotations/k8s.io~1initial-events-end";
-                event["type"] != "BOOKMARK" || event.pointer(end).is_some()
+                let is_asked_for = event["type"] != "BOOKMARK" || event.pointer(end).is_some();
+                // A controller puts it into every namespace, when it comes to it.
+                is_asked_for && event["object"]["metadata"]["name"] != "kube-root-ca.crt"
             })
             .collect(),
         Ok(_) | Err(_) => Value::from(text),
