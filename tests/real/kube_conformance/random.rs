@@ -29,6 +29,11 @@ async fn random_sequences_end_alike() {
         now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
     });
     let steps = usize::try_from(number("KUBE_STEPS").unwrap_or(2_000)).unwrap();
+    // A kind that is new is watched from the moment on at which its first reader came.
+    for kind in KINDS {
+        let all = kind.path.replace("/namespaces/{}", "") + "?resourceVersion=0";
+        assert_eq!(theirs.ask("GET", &all, &[], Vec::new()).await.status, 200, "{all}");
+    }
     let mut chance = Chance::new(seed);
     let (mut done, mut refused) = (0, 0);
     for round in 0..steps.div_ceil(OF_ONE) {

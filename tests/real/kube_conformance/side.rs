@@ -30,6 +30,8 @@ pub struct Side {
 
 /// Headers that are part of what is promised.
 const HEADERS: [&str; 4] = ["content-type", "warning", "retry-after", "allow"];
+/// A request that takes longer is a difference, not a reason to wait for ever.
+const LONGEST: Duration = Duration::from_secs(20);
 const LARGEST: usize = 64 << 20;
 
 impl Side {
@@ -123,6 +125,18 @@ impl Side {
     }
 
     pub async fn ask(&self, method: &str, path: &str, headers: &[(String, String)], body: Vec<u8>) -> Answer {
+        let asked = self.answer(method, path, headers, body);
+        match tokio::time::timeout(LONGEST, asked).await {
+            Ok(answer) => answer,
+            Err(_) => Answer {
+                status: 0,
+                headers: BTreeMap::new(),
+                body: Value::from(format!("no answer to {method} {path} in {LONGEST:?}")),
+            },
+        }
+    }
+
+    async fn answer(&self, method: &str, path: &str, headers: &[(String, String)], body: Vec<u8>) -> Answer {
         let mut request = Request::builder()
             .method(Method::from_bytes(method.as_bytes()).unwrap())
             .uri(path);
