@@ -93,6 +93,8 @@ pub enum Path {
         namespace: Option<String>,
         name: Option<String>,
         subresource: Option<String>,
+        /// As of old: `/api/v1/watch/...`.
+        watched: bool,
     },
     /// Everything else: discovery, OpenAPI, health, version.
     Other(Vec<String>),
@@ -101,16 +103,20 @@ pub enum Path {
 impl Path {
     /// Takes the parts after `/api/v1` or `/apis/<group>/<version>`; fewer parts are discovery.
     pub fn parse(path: &str) -> Self {
-        let parts: Vec<String> = path
+        let parts: Vec<String> = decoded(path)
             .split('/')
             .filter(|part| !part.is_empty())
-            .map(decoded)
+            .map(str::to_owned)
             .collect();
         let words: Vec<&str> = parts.iter().map(String::as_str).collect();
         let (group, version, rest) = match words.as_slice() {
             ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
             ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
             _ => return Self::Other(parts),
+        };
+        let (watched, rest) = match rest {
+            ["watch", rest @ ..] if !rest.is_empty() => (true, rest),
+            rest => (false, rest),
         };
         // `/api/v1/namespaces/x/secrets` is below a namespace; `/api/v1/namespaces/x/status` is the namespace's own.
         let (namespace, rest) = match rest {
@@ -127,11 +133,12 @@ impl Path {
             namespace,
             name: name.map(str::to_owned),
             subresource: subresource.map(str::to_owned),
+            watched,
         };
         match rest.as_slice() {
             [plural] => objects(plural, None, None),
             [plural, name] => objects(plural, Some(name), None),
-            [plural, name, subresource] => objects(plural, Some(name), Some(subresource)),
+            [plural, name, subresource @ ..] => objects(plural, Some(name), Some(&subresource.join("/"))),
             _ => Self::Other(parts),
         }
     }
@@ -145,8 +152,9 @@ impl Call {
             version,
             plural,
             namespace,
-            name,
+            mut name,
             subresource,
+            watched,
         } = path
         else {
             return Err(Status::no_such_resource());
@@ -177,7 +185,24 @@ impl Call {
             ),
         };
         let mut watch = false;
-        let options = Options::parse(query, &mut watch)?;
+        let mut options = Options::parse(query, &mut watch)?;
+        if watched {
+            watch = true;
+            if let Some(name) = name.take() {
+                options.field_selector = format!("metadata.name={name}");
+            }
+        }
+        if let Some(name) = name.as_deref()
+            && let Some(why) = unspeakable(name)
+        {
+            return Err(Status::bad_request(format!("Name parameter invalid: {name:?}: {why}")));
+        }
+        if method == "HEAD" && kind.nature != Nature::Custom {
+            return Err(Status::method_not_allowed());
+        }
+        if name.is_some() && matches!(kind.nature, Nature::Review(_)) {
+            return Err(Status::no_such_resource());
+        }
         if kind.nature == Nature::Custom && matches!(method, "PUT" | "PATCH") && name.is_none() && namespace.is_some() {
             return Err(Status::bad_request("name must be provided"));
         }
@@ -241,6 +266,7 @@ impl Path {
             namespace,
             name,
             subresource,
+            watched: _,
         } = self
         else {
             return None;
@@ -428,6 +454,15 @@ fn number(value: &str) -> Result<Option<i64>, Status> {
         Err(_) => Err(Status::bad_request(format!(
             "strconv.ParseInt: parsing \"{value}\": invalid syntax"
         ))),
+    }
+}
+
+/// What no name in a path may be.
+fn unspeakable(name: &str) -> Option<String> {
+    match name {
+        "." | ".." => Some(format!("may not be '{name}'")),
+        name if name.contains('%') => Some("may not contain '%'".to_owned()),
+        _ => None,
     }
 }
 

@@ -124,9 +124,9 @@ impl ControlPlane {
         }
         let policy = self.policy();
         let held: Vec<&PolicyRule> = policy.rules_of(&call.user, call.namespace.as_deref()).collect();
-        match rules::beyond(&held, &grants) {
-            None => Ok(()),
-            Some(rule) => Err(too_much(kind, object, &call.user, rule)),
+        match rules::beyond(&held, &grants).as_slice() {
+            [] => Ok(()),
+            rules => Err(too_much(kind, object, &call.user, rules)),
         }
     }
 
@@ -179,7 +179,20 @@ fn rules_of(rules: Option<&Value>) -> Vec<PolicyRule> {
         .unwrap_or_default()
 }
 
-fn too_much(kind: &Kind, object: &Object, user: &User, rule: &PolicyRule) -> Status {
+fn too_much(kind: &Kind, object: &Object, user: &User, rules: &[&PolicyRule]) -> Status {
+    let mut rules: Vec<String> = rules.iter().map(|rule| printed(rule)).collect();
+    rules.sort();
+    let groups: Vec<String> = user.groups.iter().map(|group| format!("{group:?}")).collect();
+    let why = format!(
+        "user \"{}\" (groups=[{}]) is attempting to grant RBAC permissions not currently held:\n{}",
+        user.name,
+        groups.join(" "),
+        rules.join("\n")
+    );
+    Status::forbidden(kind, object.name().unwrap_or_default(), &why)
+}
+
+fn printed(rule: &PolicyRule) -> String {
     let list = |name: &str, words: &Option<Vec<String>>| {
         let words = words.as_deref().unwrap_or_default();
         (!words.is_empty()).then(|| format!("{name}:{words:?}").replace("\", \"", "\" \""))
@@ -194,12 +207,5 @@ fn too_much(kind: &Kind, object: &Object, user: &User, rule: &PolicyRule) -> Sta
     .into_iter()
     .flatten()
     .collect();
-    let groups: Vec<String> = user.groups.iter().map(|group| format!("{group:?}")).collect();
-    let why = format!(
-        "user \"{}\" (groups=[{}]) is attempting to grant RBAC permissions not currently held:\n{{{}}}",
-        user.name,
-        groups.join(" "),
-        parts.join(", ")
-    );
-    Status::forbidden(kind, object.name().unwrap_or_default(), &why)
+    format!("{{{}}}", parts.join(", "))
 }

@@ -134,8 +134,8 @@ impl ControlPlane {
         let name = object.name().unwrap_or_default().to_owned();
         let key = self.key(kind, call.namespace.as_deref(), &name)?;
         let object = if call.options.dry_run {
-            if self.store().get(&key).is_some() {
-                return Err(Status::already_exists(kind, &name));
+            if let Some(found) = self.store().get(&key) {
+                return Err(taken(kind, &name, &found));
             }
             object
         } else {
@@ -145,7 +145,13 @@ impl ControlPlane {
                 .await
             {
                 Ok(stored) => read(&stored)?,
-                Err(NotWritten::Changed { .. }) => return Err(Status::already_exists(kind, &name)),
+                Err(NotWritten::Changed { .. }) => {
+                    let key = self.key(kind, call.namespace.as_deref(), &name)?;
+                    return Err(match self.store().get(&key) {
+                        Some(found) => taken(kind, &name, &found),
+                        None => Status::already_exists(kind, &name),
+                    });
+                }
                 Err(NotWritten::Storage(trouble)) => return Err(Status::unavailable(trouble.to_string())),
             }
         };
@@ -379,6 +385,15 @@ pub(super) fn read(stored: &Stored) -> Result<Object, Status> {
     stored.object().map_err(Status::internal)
 }
 
+/// The name is another's, who may be about to go.
+fn taken(kind: &Kind, name: &str, found: &Stored) -> Status {
+    let mut status = Status::already_exists(kind, name);
+    if read(found).is_ok_and(|object| object.is_being_deleted()) {
+        status.message = format!("object is being deleted: {}", status.message);
+    }
+    status
+}
+
 fn may_begin_by_put(kind: &Kind) -> bool {
     match kind.nature {
         Nature::Event | Nature::NewEvent | Nature::Lease | Nature::Role | Nature::RoleBinding => true,
@@ -477,6 +492,8 @@ fn beginning(call: &Call, prefix: &Prefix) -> Result<(Option<Key>, Option<Revisi
     match options.resource_version_match {
         Some(VersionMatch::Exact) => Ok((None, Some(revision))),
         // What is present is never older than what was asked for, unless that has not come yet.
+        // A page is of the version that is named, as it always was.
+        None if options.limit.is_some() && revision.0 > 0 => Ok((None, Some(revision))),
         Some(VersionMatch::NotOlderThan | VersionMatch::Other) | None => Ok((None, None)),
     }
 }

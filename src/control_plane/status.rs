@@ -213,6 +213,14 @@ impl Status {
         Self::new(406, Reason::NotAcceptable, message)
     }
 
+    /// One object was asked for as a list.
+    pub fn no_list(kind: &str) -> Self {
+        let message = format!(
+            "you requested PartialObjectMetadataList, but the requested object is not a list ({kind})"
+        );
+        Self::new(406, Reason::NotAcceptable, message)
+    }
+
     /// The same, of the system's kinds.
     pub fn not_representable(accepted: &[&str]) -> Self {
         let message = format!(

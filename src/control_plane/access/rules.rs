@@ -226,11 +226,12 @@ fn named(rule: &PolicyRule, name: Option<&str>) -> bool {
     }
 }
 
-/// The first rule of `wanted` that the user does not hold already: nobody grants more than they may.
-pub fn beyond<'a>(held: &[&PolicyRule], wanted: &'a [PolicyRule]) -> Option<&'a PolicyRule> {
+/// The rules of `wanted` that the user does not hold already: nobody grants more than they may.
+pub fn beyond<'a>(held: &[&PolicyRule], wanted: &'a [PolicyRule]) -> Vec<&'a PolicyRule> {
     wanted
         .iter()
-        .find(|rule| !every_deed(rule).all(|deed| held.iter().any(|own| allows(own, &deed))))
+        .filter(|rule| !every_deed(rule).all(|deed| held.iter().any(|own| allows(own, &deed))))
+        .collect()
 }
 
 /// What a rule allows, one deed at a time. Wildcards stand for themselves.

@@ -41,6 +41,10 @@ impl Form {
             "application/json;stream=watch",
             "application/vnd.kubernetes.protobuf;stream=watch",
         ];
+        let is_list = matches!(call.verb, Verb::List | Verb::Watch | Verb::DeleteCollection);
+        if Self::of(accept) == Ok(Self::Metadata) && accept.contains("PartialObjectMetadataList") && !is_list {
+            return Err(Status::no_list(&call.kind.names.kind));
+        }
         if call.kind.nature == Nature::Custom {
             return Self::of(accept);
         }

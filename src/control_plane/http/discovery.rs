@@ -66,8 +66,12 @@ fn resources(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
         );
     }
     // As the API server answers of kinds that are defined at run time and of its own.
-    let mut answer = json!({ "kind": "APIResourceList", "apiVersion": "v1" });
+    let mut answer = json!({ "kind": "APIResourceList" });
     if let Some(answer) = answer.as_object_mut() {
+        // The oldest group does not say of which version its answer is.
+        if !group.is_empty() {
+            answer.insert("apiVersion".to_owned(), json!("v1"));
+        }
         answer.insert("groupVersion".to_owned(), json!(api_version));
         answer.insert("resources".to_owned(), json!(resources));
     }
@@ -96,6 +100,18 @@ fn names(entry: &mut Map<String, Value>, kind: &Kind) {
 }
 
 fn verbs(kind: &Kind) -> Vec<&'static str> {
+    if kind.nature == Nature::Custom {
+        return vec![
+            "delete",
+            "deletecollection",
+            "get",
+            "list",
+            "patch",
+            "create",
+            "update",
+            "watch",
+        ];
+    }
     kind.verbs.iter().map(|verb: &Verb| verb.name()).collect()
 }
 

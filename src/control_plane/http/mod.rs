@@ -97,7 +97,7 @@ impl Service {
         if let Some(deed) = path.deed(head.method.as_str(), query) {
             self.control_plane.check(&user, &deed)?;
         }
-        if self.is_nowhere(&path) {
+        if self.is_nowhere(&path, head.method == axum::http::Method::GET) {
             return Ok(show::plain(StatusCode::NOT_FOUND, "404 page not found\n"));
         }
         let call = Call::of(
@@ -178,6 +178,7 @@ impl Service {
                 // What is wrong with the body is said of an object that is there.
                 let patch = match patch {
                     Ok(patch) => patch,
+                    Err(status) if content_type.starts_with("application/apply-patch") => return Err(status),
                     Err(status) => {
                         control_plane.get(call)?;
                         return Err(status);
@@ -232,7 +233,7 @@ impl Service {
     }
 
     /// Below a group that nobody serves, and in ours what is not there, nobody answers as Kubernetes.
-    fn is_nowhere(&self, path: &Path) -> bool {
+    fn is_nowhere(&self, path: &Path, reads: bool) -> bool {
         let Path::Objects {
             group,
             version,
@@ -250,7 +251,9 @@ impl Service {
             None => true,
             Some(kind) if kind.nature == Nature::Custom => match kinds.find(group, version, plural) {
                 None => true,
-                Some(kind) => kind.is_namespaced() && namespace.is_none() && name.is_some(),
+                Some(kind) => {
+                    kind.is_namespaced() && namespace.is_none() && (name.is_some() || !reads)
+                }
             },
             Some(_) => false,
         }
@@ -293,10 +296,14 @@ impl Service {
             let why = format!("forbidden: {}", deed.refused(user));
             return Err(Status::forbidden_to(&why));
         }
+        let is_document = matches!(words.first(), Some(&("api" | "apis" | "version" | "openapi")));
+        if is_document && !matches!(head.method.as_str(), "GET" | "HEAD") {
+            return Err(Status::method_not_allowed());
+        }
         let kinds = self.control_plane.kinds();
         let form = Form::of(text(&head.headers, header::ACCEPT.as_str())).unwrap_or(Form::Json);
         let found = match words.as_slice() {
-            ["healthz" | "livez" | "readyz", ..] => return Ok(show::plain(StatusCode::OK, "ok")),
+            ["healthz" | "livez" | "readyz"] | ["healthz" | "livez" | "readyz", "ping"] => return Ok(show::plain(StatusCode::OK, "ok")),
             ["version"] => Some(version()),
             [] => Some(json!({ "paths": roots(kinds) })),
             ["openapi", "v2"] => Some(openapi::second(kinds)),
@@ -402,8 +409,18 @@ const YAML: &str = "application/yaml";
 fn read(call: &Call, content_type: &str, bytes: &[u8]) -> Result<registry::Body, Status> {
     let body::Body { value, duplicates } = read_value(call, content_type, bytes)?;
     let shown = String::from_utf8_lossy(bytes).into_owned();
-    let object = Object::of(value).ok_or_else(|| unrecognized(call, "it is no object", &shown))?;
-    let named = object.fields().get("kind").and_then(Value::as_str).unwrap_or_default();
+    let no_json = |why: &str| {
+        let why = format!("couldn't get version/kind; json parse error: {why}");
+        unrecognized(call, &why, &shown)
+    };
+    // Nothing is an object of which nothing is said.
+    let value = if value.is_null() { json!({}) } else { value };
+    let object = Object::of(value).ok_or_else(|| no_json("json: cannot unmarshal it into an object"))?;
+    let named = match object.fields().get("kind") {
+        None | Some(Value::Null) => "",
+        Some(Value::String(named)) => named.as_str(),
+        Some(_) => return Err(no_json("json: cannot unmarshal the kind into a string")),
+    };
     if call.kind.nature == Nature::Custom && named.is_empty() {
         let why = format!("Object 'Kind' is missing in '{shown}'");
         return Err(unrecognized(call, &why, &shown));
@@ -468,7 +485,11 @@ fn read_options(call: &Call, content_type: &str, bytes: &[u8]) -> Result<Value, 
 /// Not more of the body is shown than its beginning.
 fn unrecognized(call: &Call, why: &str, body: &str) -> Status {
     const SHOWN: usize = 30;
-    let shown = if body.len() > SHOWN {
+    // What does not look like JSON may be bytes.
+    let hex = || body.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let shown = if !body.starts_with(['{', '<']) {
+        hex()
+    } else if body.len() > SHOWN {
         let end = body.floor_char_boundary(SHOWN);
         format!("{} ...", body.get(..end).unwrap_or_default())
     } else {

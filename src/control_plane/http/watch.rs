@@ -15,9 +15,11 @@ use crate::control_plane::ControlPlane;
 use crate::control_plane::call::{Call, VersionMatch};
 use crate::control_plane::event_forms;
 use crate::control_plane::kind::Nature;
+use crate::control_plane::object::Object;
 use crate::control_plane::objects::{read, revision_of, selector_of};
 use crate::control_plane::selector::Selector;
-use crate::control_plane::status::Status;
+use crate::control_plane::registry;
+use crate::control_plane::status::{Cause, Status};
 use crate::control_plane::store::{Beginning, Event, EventKind, Notice, OutOfReach, Revision, Stored, Watch};
 
 /// What the API server does for a client that wants to know how far it has seen.
@@ -35,9 +37,14 @@ pub(super) fn answer(
     let initial = initial_events(call)?;
     let prefix = control_plane.prefix(call)?;
     let beginning = match options.resource_version.as_deref() {
-        None | Some("0") => Beginning::WithPresent,
         Some(_) if initial == Some(true) => Beginning::WithPresent,
-        Some(version) => Beginning::After(revision_of(version)?),
+        None | Some("0") if initial == Some(false) => Beginning::After(control_plane.store().revision()),
+        None | Some("0") => Beginning::WithPresent,
+        Some(version) => Beginning::After(revision_of(version).map_err(|_| {
+            Status::unexplained(format!(
+                "resourceVersion: Invalid value: {version:?}: strconv.ParseUint: parsing {version:?}: invalid syntax"
+            ))
+        })?),
     };
     let life = options
         .timeout
@@ -82,10 +89,15 @@ fn initial_events(call: &Call) -> Result<Option<bool>, Status> {
     let options = &call.options;
     match (options.send_initial_events, options.resource_version_match) {
         (Some(_), Some(VersionMatch::NotOlderThan)) | (None, None) => Ok(options.send_initial_events),
-        (Some(_), Some(VersionMatch::Exact | VersionMatch::Other) | None) => Err(Status::invalid_list_options(
-            "resourceVersionMatch",
-            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        )),
+        (Some(_), Some(VersionMatch::Exact | VersionMatch::Other) | None) => {
+            const FIELD: &str = "resourceVersionMatch";
+            let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            let mut causes = vec![Cause::forbidden(FIELD, why)];
+            if let Some(word) = &options.resource_version_match_word {
+                causes.push(Cause::unsupported(FIELD, &format!("{word:?}"), &["NotOlderThan"]));
+            }
+            Err(Status::invalid_options("ListOptions", causes))
+        }
         (None, Some(_)) => Err(Status::invalid_list_options(
             "resourceVersionMatch",
             "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
@@ -140,7 +152,7 @@ impl Telling {
             let kind = match event.kind {
                 EventKind::Added => "ADDED",
                 EventKind::Modified => "MODIFIED",
-                EventKind::Deleted => "DELETED",
+                EventKind::Deleted => return self.lost(event),
             };
             return self.told(kind, &event.stored);
         }
@@ -159,8 +171,19 @@ impl Telling {
             (false, false) => None,
             (false, true) => self.told("ADDED", &event.stored),
             (true, true) => self.told("MODIFIED", &event.stored),
-            (true, false) => self.told("DELETED", &event.stored),
+            (true, false) => self.lost(event),
         }
+    }
+
+    /// What is gone, or no longer selected, is told as it was last seen, at the version at which that was over.
+    fn lost(&self, event: &Event) -> Option<Bytes> {
+        let Some(previous) = &event.previous else {
+            return self.told("DELETED", &event.stored);
+        };
+        let mut object = event_forms::shown(&self.call.kind, read(previous).ok()?);
+        let version = event.stored.revision.to_string();
+        object.metadata_mut().insert("resourceVersion".to_owned(), json!(version));
+        Some(self.line("DELETED", object, event.stored.revision))
     }
 
     fn told(&self, kind: &str, stored: &Stored) -> Option<Bytes> {
@@ -171,15 +194,19 @@ impl Telling {
             return Some(text.into());
         }
         let object = event_forms::shown(&self.call.kind, read(stored).ok()?);
+        Some(self.line(kind, object, stored.revision))
+    }
+
+    fn line(&self, kind: &str, object: Object, revision: Revision) -> Bytes {
         let value = match self.form {
             Form::Table => {
-                let metadata = json!({ "resourceVersion": stored.revision.to_string() });
+                let metadata = json!({ "resourceVersion": revision.to_string() });
                 show::table(&self.call, metadata, vec![object], self.control_plane.now())
             }
             Form::Metadata => show::metadata_of(object),
             Form::Json | Form::Yaml | Form::AllGroups => object.into_value(),
         };
-        Some(line(kind, &value))
+        line(kind, &value)
     }
 
     fn bookmark(&self, revision: Revision, initial_end: bool) -> Bytes {
@@ -199,9 +226,13 @@ impl Telling {
             Form::Metadata => json!({
                 "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
             }),
-            Form::Json | Form::Yaml | Form::AllGroups => json!({
-                "kind": kind.names.kind, "apiVersion": kind.api_version(), "metadata": metadata,
-            }),
+            Form::Json | Form::Yaml | Form::AllGroups => {
+                let mut blank = registry::blank(kind).into_value();
+                if let Some(blank) = blank.as_object_mut() {
+                    blank.insert("metadata".to_owned(), metadata);
+                }
+                blank
+            }
         };
         line("BOOKMARK", &object)
     }

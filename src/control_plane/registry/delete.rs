@@ -157,7 +157,21 @@ pub fn delete(
         return namespace(kind, stored, moment);
     }
     let mut object = stored.clone();
-    let holds = hold(&mut object, options.propagation);
+    // Events own nothing.
+    let propagation = match kind.nature {
+        Nature::Event | Nature::NewEvent => None,
+        Nature::Custom
+        | Nature::Namespace
+        | Nature::Secret
+        | Nature::ConfigMap
+        | Nature::ServiceAccount
+        | Nature::Lease
+        | Nature::Role
+        | Nature::RoleBinding
+        | Nature::Definition
+        | Nature::Review(_) => options.propagation,
+    };
+    let holds = hold(&mut object, propagation);
     if !holds {
         return Ok(Deletion::Gone(object));
     }

@@ -113,6 +113,11 @@ fn wrong_series(series: Option<&Value>) -> Vec<Cause> {
     causes
 }
 
+/// What is empty is not said.
+fn said<'a>(object: &'a Object, field: &str) -> Option<&'a Value> {
+    object.fields().get(field).filter(|value| !super::typed::is_empty(value))
+}
+
 /// What was told stays told.
 pub(super) fn fixed(object: &Object, stored: &Object) -> Vec<Cause> {
     let fields = [
@@ -133,7 +138,7 @@ pub(super) fn fixed(object: &Object, stored: &Object) -> Vec<Cause> {
     ];
     fields
         .into_iter()
-        .filter(|(field, _)| object.fields().get(*field) != stored.fields().get(*field))
+        .filter(|(field, _)| said(object, field) != said(stored, field))
         .map(|(field, named)| {
             let value = object.fields().get(field).cloned().unwrap_or_else(|| Value::from(""));
             Cause::invalid(named, &value, "field is immutable")

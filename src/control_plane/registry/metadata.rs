@@ -208,7 +208,26 @@ pub(super) fn check(kind: &Kind, object: &Object) -> Vec<Cause> {
                 .map(|why| Cause::invalid("metadata.name", &json!(name), &why)),
         ),
     }
-    causes.extend(check_words(object));
+    causes.extend(check_common(object));
+    let finalizers: Vec<&str> = object.finalizers().collect();
+    if kind.nature == Nature::Custom {
+        return causes;
+    }
+    for (index, finalizer) in finalizers.iter().enumerate() {
+        if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(finalizer) {
+            causes.push(Cause::invalid(
+                format!("metadata.finalizers[{index}]"),
+                &json!(finalizer),
+                "name is neither a standard finalizer name nor is it fully qualified",
+            ));
+        }
+    }
+    causes
+}
+
+/// What holds for all metadata, whatever the kind.
+pub(super) fn check_common(object: &Object) -> Vec<Cause> {
+    let mut causes = check_words(object);
     let finalizers: Vec<&str> = object.finalizers().collect();
     for finalizer in &finalizers {
         let wrong = wrong_with_key(finalizer).into_iter();
@@ -223,18 +242,6 @@ pub(super) fn check(kind: &Kind, object: &Object) -> Vec<Cause> {
             &json!(finalizers),
             "finalizer orphan and foregroundDeletion cannot be both set",
         ));
-    }
-    if kind.nature == Nature::Custom {
-        return causes;
-    }
-    for (index, finalizer) in finalizers.iter().enumerate() {
-        if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(finalizer) {
-            causes.push(Cause::invalid(
-                format!("metadata.finalizers[{index}]"),
-                &json!(finalizer),
-                "name is neither a standard finalizer name nor is it fully qualified",
-            ));
-        }
     }
     causes
 }

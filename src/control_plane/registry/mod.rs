@@ -17,6 +17,7 @@ use super::object::Object;
 use super::patch;
 use super::schema::FieldPath;
 use super::status::Status;
+pub use typed::blank;
 pub use delete::{DeleteOptions, Deletion, delete};
 pub(super) use metadata::{wrong_with_key, wrong_with_label};
 

@@ -298,7 +298,8 @@ pub(super) fn complete(kind: &Kind, object: &mut Object) {
                     subject.entry("apiGroup").or_insert_with(|| json!(GROUP));
                 }
             }
-            if let Some(role) = fields.get_mut("roleRef").and_then(Value::as_object_mut) {
+            let role = fields.entry("roleRef").or_insert_with(|| json!({}));
+            if let Some(role) = role.as_object_mut() {
                 role.entry("apiGroup").or_insert_with(|| json!(GROUP));
             }
         }
@@ -416,26 +417,28 @@ pub(super) fn may_go(kind: &Kind, object: &Object) -> bool {
 /// What is wrong with a change. Kinds look at the same things in different orders, and at some of them twice: clients get
 /// every finding.
 pub(super) fn check_change(kind: &Kind, object: &Object, stored: &Object) -> Vec<Cause> {
+    // The first look, the same for all, sees the whole of the metadata but for names.
+    let first = || [metadata::check_common(object), metadata::check_change(object, stored)].concat();
     let change = || metadata::check_change(object, stored);
     let whole = || metadata::check(kind, object);
     let own = || check(kind, object, Some(stored));
     match kind.nature {
         Nature::Secret | Nature::ConfigMap => [
-            change(),
+            first(),
             change(),
             frozen(object, stored, &["data", "binaryData"]),
             whole(),
             own(),
         ]
         .concat(),
-        Nature::ServiceAccount => [change(), change(), whole()].concat(),
+        Nature::ServiceAccount => [first(), change(), whole()].concat(),
         Nature::Namespace | Nature::Role | Nature::RoleBinding => {
-            [change(), whole(), own(), change(), fixed_role(object, stored)].concat()
+            [first(), whole(), own(), change(), fixed_role(object, stored)].concat()
         }
-        Nature::Event => [change(), own()].concat(),
-        Nature::NewEvent => [change(), own(), change(), event::fixed(object, stored)].concat(),
+        Nature::Event => [first(), own()].concat(),
+        Nature::NewEvent => [first(), own(), change(), event::fixed(object, stored)].concat(),
         Nature::Custom | Nature::Lease | Nature::Definition | Nature::Review(_) => {
-            [change(), change(), own()].concat()
+            [first(), change(), own()].concat()
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn complete(kind: &Kind, object: &mut Object) {
 }
 
 /// An object of this kind before anybody wrote it.
-pub(super) fn blank(kind: &Kind) -> Object {
+pub fn blank(kind: &Kind) -> Object {
     let mut blank = kind.subject.blank();
     complete(kind, &mut blank);
     blank
@@ -47,6 +47,13 @@ pub(super) fn blank(kind: &Kind) -> Object {
 
 /// The last touch before it is stored: an empty list of rules is none.
 pub(super) fn settle(kind: &Kind, object: &mut Object) {
+    if kind.nature == Nature::Lease
+        && let Some(spec) = object.fields_mut().get_mut("spec").and_then(Value::as_object_mut)
+    {
+        // Of a way to choose a leader that is not switched on in 1.36.
+        spec.remove("strategy");
+        spec.remove("preferredHolder");
+    }
     let rules = object.fields_mut().get_mut("rules").filter(|_| kind.nature == Nature::Role);
     if let Some(rules) = rules.filter(|rules| is_empty(rules)) {
         *rules = Value::Null;
@@ -97,7 +104,7 @@ fn words(map: Option<&mut Value>) {
     }
 }
 
-fn is_empty(value: &Value) -> bool {
+pub(super) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
@@ -112,6 +119,8 @@ enum Zero {
     Null,
     Text,
     Object,
+    /// A binding's.
+    Role,
 }
 
 impl Zero {
@@ -120,6 +129,7 @@ impl Zero {
             Self::Null => Value::Null,
             Self::Text => json!(""),
             Self::Object => json!({}),
+            Self::Role => json!({ "apiGroup": "", "kind": "", "name": "" }),
         }
     }
 }
@@ -145,11 +155,11 @@ fn always(kind: &Kind) -> &'static [(&'static str, Zero)] {
         Nature::Lease => &[("spec", Zero::Object)],
         Nature::Namespace => &[("spec", Zero::Object), ("status", Zero::Object)],
         Nature::Role => &[("rules", Zero::Null)],
+        Nature::RoleBinding => &[("roleRef", Zero::Role)],
         Nature::Custom
         | Nature::Secret
         | Nature::ConfigMap
         | Nature::ServiceAccount
-        | Nature::RoleBinding
         | Nature::Definition
         | Nature::Review(_) => &[],
     }

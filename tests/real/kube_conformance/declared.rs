@@ -14,9 +14,17 @@ const WORDINGS: &[(&str, &str, &str)] = &[
      "where in Kubernetes' source a table of types was made"),
     (r"converting \([\w.]+\) to \([\w.]+\): ", "",
      "the names of Go's types; which kinds beside ours there are is not known here"),
+    (r#"strict decoding error: .*"#, "strict decoding error: <unknown fields>",
+     "they are listed in the order of the document, which is not kept here; warnings tell them one by one"),
+    (r#"ClusterRoleBinding "system:[\w-]+" of ClusterRole "system:[\w-]+""#, "<a role of everybody's>",
+     "several roles of everybody's allow the same, and any of them may be told"),
+    (r"is not a list \([^)]*\)", "is not a list",
+     "the name of a Go type"),
+    (r"continue key is not valid: .*", "continue key is not valid",
+     "the words of Go's parser of JSON"),
     (r"json: cannot unmarshal .*", "<a value of the wrong type>",
      "Go's words for a JSON value that does not fit into a Go type"),
-    (r#"(json parse error: |error decoding patch: |error decoding YAML: |error converting YAML to JSON: )[^(]*"#, "${1}<syntax>",
+    (r#"(json parse error: |error decoding patch: |error decoding YAML: |error converting YAML to JSON: ).*"#, "${1}<syntax>",
      "the words of Go's parsers of JSON and YAML; where it is wrong is said in our parser's words"),
     (r#"^(unexpected end of JSON input|invalid character .*|EOF .*|expected .* at line \d+ column \d+|trailing characters .*)$"#, "<syntax>",
      "the same, where the message is nothing else"),
@@ -30,8 +38,6 @@ const WORDINGS: &[(&str, &str, &str)] = &[
      "the same, as a cause"),
     (r"(Too large resource version: \d+, current: )\d+", "${1}<version>",
      "each server counts its own writes"),
-    (r"\(\*[\w.]+\)", "(<type>)",
-     "the name of a Go type"),
     (r"requested .* without impersonating a user name", "requested groups without impersonating a user name",
      "a Go struct, printed"),
     (r#""<secret contents redacted>": .*"#, "<secret contents redacted>: <syntax>",
@@ -73,6 +79,10 @@ const ANSWERS: &[(&str, Rule, &str)] = &[
 
 pub fn declare(step: &Step, ours: &mut Value, theirs: &mut Value) {
     for (path, rule, _) in ANSWERS {
+        // A body that nests deeper than 100 levels is refused as such; the API server's parser gives up at 10,000.
+        if step.body.as_ref().is_some_and(|body| body.contains("<<[*10001>>")) {
+            status_only(ours, theirs);
+        }
         let is_document = step.path == *path || (*path == "/apis/" && ours["body"]["kind"] == "APIResourceList");
         if is_document {
             rule(ours, theirs);

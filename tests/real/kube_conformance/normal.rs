@@ -49,7 +49,13 @@ impl Normal {
     }
 
     fn say(&mut self, answer: Answer) -> Value {
-        let Answer { status, headers, body } = answer;
+        let Answer {
+            status,
+            mut headers,
+            body,
+        } = answer;
+        // Unknown fields are told in the order of the document by one, of their names by the other.
+        headers.values_mut().for_each(|values| values.sort());
         self.words.order = self
             .seen
             .versions
@@ -72,9 +78,17 @@ struct Seen {
 
 impl Seen {
     fn look(&mut self, value: &mut Value) {
+        in_any_order(value);
         match value {
             Value::Array(items) => items.iter_mut().for_each(|item| self.look(item)),
             Value::Object(fields) => {
+                // A name that was made and refused.
+                if fields.get("field").is_some_and(|field| field == "metadata.generateName") {
+                    let message = fields["message"].as_str().unwrap_or_default();
+                    if let Some(prefix) = message.split('"').nth(1) {
+                        self.made_of(prefix);
+                    }
+                }
                 let is_list = fields.contains_key("items") || fields.contains_key("rows");
                 if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
                     self.metadata(metadata, is_list);
@@ -123,6 +137,25 @@ impl Seen {
         ));
         self.names.push((made, format!("{prefix}<5>")));
     }
+}
+
+/// What is wrong with maps is found in the order of Go's maps, which is none: the causes, and the message that lists them.
+fn in_any_order(value: &mut Value) {
+    let Some(causes) = value.pointer_mut("/details/causes").and_then(Value::as_array_mut) else {
+        return;
+    };
+    let of_map = |cause: &Value| {
+        let field = cause["field"].as_str().unwrap_or_default();
+        ["metadata.labels", "metadata.annotations", "data["].iter().any(|map| field.starts_with(map))
+    };
+    if causes.iter().filter(|cause| of_map(cause)).count() < 2 {
+        return;
+    }
+    causes.sort_by_key(Value::to_string);
+    let message = value["message"].as_str().unwrap_or_default();
+    let mut parts: Vec<&str> = message.split([' ', '[', ']', ',']).collect();
+    parts.sort_unstable();
+    value["message"] = json!(parts.join(" "));
 }
 
 #[derive(Default)]

@@ -182,7 +182,7 @@ impl Side {
 /// Periodic bookmarks come when they come, and are no part of what is compared.
 fn parsed(text: &str, watch: bool) -> Value {
     if let Ok(value) = serde_json::from_str::<Value>(text)
-        && !watch
+        && (!watch || value["type"].is_null())
     {
         return value;
     }
@@ -208,7 +208,10 @@ fn body_of(text: &str) -> Vec<u8> {
     if let Some(raw) = text.strip_prefix("raw ") {
         return raw.as_bytes().to_vec();
     }
-    let value: Value = serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    // `y` is a word here.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let value: Value =
+        serde_saphyr::from_str_with_options(text, options).unwrap_or_else(|error| panic!("{error}: {text}"));
     value.to_string().into_bytes()
 }
 
