@@ -195,7 +195,9 @@ impl Call {
         if let Some(name) = name.as_deref()
             && let Some(why) = unspeakable(name)
         {
-            return Err(Status::bad_request(format!("Name parameter invalid: {name:?}: {why}")));
+            return Err(Status::bad_request(format!(
+                "Name parameter invalid: {name:?}: {why}"
+            )));
         }
         if method == "HEAD" && kind.nature != Nature::Custom {
             return Err(Status::method_not_allowed());
@@ -203,7 +205,11 @@ impl Call {
         if name.is_some() && matches!(kind.nature, Nature::Review(_)) {
             return Err(Status::no_such_resource());
         }
-        if kind.nature == Nature::Custom && matches!(method, "PUT" | "PATCH") && name.is_none() && namespace.is_some() {
+        if kind.nature == Nature::Custom
+            && matches!(method, "PUT" | "PATCH")
+            && name.is_none()
+            && namespace.is_some()
+        {
             return Err(Status::bad_request("name must be provided"));
         }
         let verb = verb(method, name.is_some(), watch).ok_or_else(Status::method_not_allowed)?;
@@ -273,7 +279,8 @@ impl Path {
         };
         let mut watch = false;
         let options = Options::parse(query, &mut watch).unwrap_or_default();
-        let verb = verb(method, name.is_some(), watch).map_or_else(|| method.to_lowercase(), |verb| verb.name().to_owned());
+        let verb = verb(method, name.is_some(), watch)
+            .map_or_else(|| method.to_lowercase(), |verb| verb.name().to_owned());
         let is_namespace = group.is_empty() && plural == "namespaces";
         Some(Deed::Objects {
             verb,
@@ -282,7 +289,11 @@ impl Path {
                 Some(subresource) => format!("{plural}/{subresource}"),
                 None => plural.clone(),
             },
-            namespace: if is_namespace { name.clone() } else { namespace.clone() },
+            namespace: if is_namespace {
+                name.clone()
+            } else {
+                namespace.clone()
+            },
             name: name.clone().or_else(|| options.only_name()),
         })
     }
@@ -348,7 +359,11 @@ impl Options {
                 "force" => options.force = yes(),
                 "labelSelector" => options.label_selector = value.into_owned(),
                 "fieldSelector" => options.field_selector = value.into_owned(),
-                "limit" => options.limit = number(&value)?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0),
+                "limit" => {
+                    options.limit = number(&value)?
+                        .and_then(|limit| usize::try_from(limit).ok())
+                        .filter(|limit| *limit > 0)
+                }
                 "continue" if !value.is_empty() => options.go_on = Some(value.into_owned()),
                 "resourceVersion" if !value.is_empty() => options.resource_version = Some(value.into_owned()),
                 "resourceVersionMatch" => {
@@ -415,7 +430,11 @@ impl Options {
         causes.extend(wrong_dry_run(&self.dry_run_words));
         if let Some(word) = &self.field_validation_word {
             const KNOWN: [&str; 4] = ["", "Ignore", "Strict", "Warn"];
-            causes.push(Cause::unsupported("fieldValidation", &format!("{word:?}"), &KNOWN));
+            causes.push(Cause::unsupported(
+                "fieldValidation",
+                &format!("{word:?}"),
+                &KNOWN,
+            ));
         }
         if causes.is_empty() {
             return Ok(());

@@ -24,8 +24,9 @@ impl ControlPlane {
                 let accounts = ResourceName::new("serviceaccounts").ok()?;
                 let key = Key::new(&accounts, Some(&claims.namespace), &claims.name).ok()?;
                 let account = self.store().get(&key)?.object().ok()?;
-                (account.uid() == Some(&claims.uid))
-                    .then(|| User::service_account(&claims.namespace, &claims.name, &claims.uid).by_token(&claims.id))
+                (account.uid() == Some(&claims.uid)).then(|| {
+                    User::service_account(&claims.namespace, &claims.name, &claims.uid).by_token(&claims.id)
+                })
             }
         }
     }

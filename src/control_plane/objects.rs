@@ -80,8 +80,7 @@ impl ControlPlane {
         let mut at = at;
         // With a selector a page may need many looks.
         loop {
-            let wanted = limit
-                .map(|limit| limit.saturating_sub(items.len()).max(1));
+            let wanted = limit.map(|limit| limit.saturating_sub(items.len()).max(1));
             let paging = Paging {
                 after: after.clone(),
                 limit: wanted.and_then(NonZeroUsize::new),
@@ -312,7 +311,9 @@ impl ControlPlane {
             Ok(written) => Ok(Some(match gone {
                 Some(mut object) => {
                     let version = written.revision.to_string();
-                    object.metadata_mut().insert("resourceVersion".to_owned(), Value::from(version));
+                    object
+                        .metadata_mut()
+                        .insert("resourceVersion".to_owned(), Value::from(version));
                     Deleted::Gone(shown(object))
                 }
                 None => Deleted::Waits(shown(read(&written)?)),
@@ -411,7 +412,12 @@ fn may_begin_by_put(kind: &Kind) -> bool {
 pub(super) fn selector_of(call: &Call) -> Result<Selector, Status> {
     let known = call.kind.nature.selectable_fields();
     let plain = call.kind.nature.is_selected_plainly();
-    Selector::parse(&call.options.label_selector, &call.options.field_selector, known, plain)
+    Selector::parse(
+        &call.options.label_selector,
+        &call.options.field_selector,
+        known,
+        plain,
+    )
 }
 
 impl Nature {

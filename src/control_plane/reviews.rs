@@ -15,7 +15,13 @@ use super::status::{Cause, Status};
 
 impl ControlPlane {
     /// The question with its answer in `status`.
-    pub fn review(&self, call: &Call, review: Review, question: Object, manager: &str) -> Result<Object, Status> {
+    pub fn review(
+        &self,
+        call: &Call,
+        review: Review,
+        question: Object,
+        manager: &str,
+    ) -> Result<Object, Status> {
         let spec = question.fields().get("spec").cloned().unwrap_or_default();
         check_question(call, review, &question, &spec)?;
         let status = match review {
@@ -29,15 +35,30 @@ impl ControlPlane {
             Review::OwnRules => self.rules(&call.user, &spec),
         };
         let mut question = self.owned(&call.kind.subject, question, manager, None);
+        if review == Review::OwnName {
+            let now = json!(shown(self.now()));
+            question
+                .metadata_mut()
+                .insert("creationTimestamp".to_owned(), now);
+        }
         question.fields_mut().insert("status".to_owned(), status);
         Ok(question)
     }
 
     /// A question says who asked it, as everything that is written does.
-    fn owned(&self, subject: &Subject, mut question: Object, manager: &str, subresource: Option<&str>) -> Object {
+    fn owned(
+        &self,
+        subject: &Subject,
+        mut question: Object,
+        manager: &str,
+        subresource: Option<&str>,
+    ) -> Object {
         let mut blank = subject.blank();
         blank.fields_mut().insert("spec".to_owned(), json!({}));
-        for (name, value) in [("kind", json!(subject.kind)), ("apiVersion", json!(subject.api_version()))] {
+        for (name, value) in [
+            ("kind", json!(subject.kind)),
+            ("apiVersion", json!(subject.api_version())),
+        ] {
             question.fields_mut().insert(name.to_owned(), value);
         }
         question.metadata_mut();
@@ -126,9 +147,17 @@ impl ControlPlane {
             .get("expirationSeconds")
             .and_then(Value::as_i64)
             .unwrap_or(USUAL);
-        let is = question.fields().get("kind").and_then(Value::as_str).unwrap_or_default();
+        let is = question
+            .fields()
+            .get("kind")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if !matches!(is, "" | TOKEN_REQUEST) {
-            let version = question.fields().get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+            let version = question
+                .fields()
+                .get("apiVersion")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             return Err(Status::bad_request(format!(
                 "{is} in version {version:?} cannot be handled as a {TOKEN_REQUEST}: unknown conversion"
             )));
@@ -176,6 +205,7 @@ impl ControlPlane {
         question.fields_mut().insert("spec".to_owned(), sent);
         let mut question = self.owned(&token_requests(), question, manager, Some("token"));
         for (name, value) in [
+            ("uid", claims.uid),
             ("name", claims.name),
             ("namespace", claims.namespace),
             ("creationTimestamp", shown(now)),
@@ -202,7 +232,14 @@ fn token_requests() -> Subject {
         "audiences": { "type": "array", "items": { "type": "string" } },
         "expirationSeconds": { "type": "integer" },
     } } } });
-    Subject::custom("authentication.k8s.io", "v1", TOKEN_REQUEST, "tokenrequests", false, &schema)
+    Subject::custom(
+        "authentication.k8s.io",
+        "v1",
+        TOKEN_REQUEST,
+        "tokenrequests",
+        false,
+        &schema,
+    )
 }
 
 /// What must be said to get an answer.
@@ -226,7 +263,10 @@ fn check_question(call: &Call, review: Review, question: &Object, spec: &Value) 
         (true, true) => {
             let word = |name: &str| {
                 let about = spec.get("nonResourceAttributes");
-                about.and_then(|about| about.get(name)).cloned().unwrap_or_else(|| json!(""))
+                about
+                    .and_then(|about| about.get(name))
+                    .cloned()
+                    .unwrap_or_else(|| json!(""))
             };
             let shown = format!("{{\"Path\":{},\"Verb\":{}}}", word("path"), word("verb"));
             let why = "cannot be specified in combination with resourceAttributes";
@@ -240,17 +280,26 @@ fn check_question(call: &Call, review: Review, question: &Object, spec: &Value) 
         (true, false) | (false, true) => {}
     }
     let user = spec.get("user").and_then(Value::as_str).unwrap_or_default();
-    let groups = spec.get("groups").and_then(Value::as_array).is_some_and(|groups| !groups.is_empty());
+    let groups = spec
+        .get("groups")
+        .and_then(Value::as_array)
+        .is_some_and(|groups| !groups.is_empty());
     if review != Review::OwnSubject && user.is_empty() && !groups {
         let why = "at least one of user or group must be specified";
         causes.push(Cause::invalid("spec.user", &json!(""), why));
     }
     if review == Review::LocalSubject {
-        let about = spec.get("resourceAttributes").and_then(|about| about.get("namespace")?.as_str());
+        let about = spec
+            .get("resourceAttributes")
+            .and_then(|about| about.get("namespace")?.as_str());
         let here = question.namespace().or(call.namespace.as_deref());
         if about.is_some() && about != here {
             let why = "must match metadata.namespace";
-            causes.push(Cause::invalid("spec.resourceAttributes.namespace", &json!(about), why));
+            causes.push(Cause::invalid(
+                "spec.resourceAttributes.namespace",
+                &json!(about),
+                why,
+            ));
         }
     }
     if causes.is_empty() {

@@ -128,7 +128,9 @@ fn fields_of(text: &str, known: &[&str], plain: bool) -> Result<Vec<FieldRequire
         }
         if !known.contains(&field) {
             let why = if plain {
-                format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+                format!(
+                    "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                )
             } else {
                 format!("field label not supported: {field}")
             };

@@ -201,7 +201,10 @@ impl Status {
 
     /// The same of one of ours.
     pub fn not_supported(kind: &Kind, verb: &str) -> Self {
-        let message = format!("{verb} is not supported on resources of kind \"{}\"", kind.resource());
+        let message = format!(
+            "{verb} is not supported on resources of kind \"{}\"",
+            kind.resource()
+        );
         Self::new(405, Reason::MethodNotAllowed, message).about(kind, "")
     }
 

@@ -32,13 +32,16 @@ impl Policy {
             Deed::Objects { namespace, .. } => namespace.as_deref(),
             Deed::Path { .. } => None,
         };
-        let allowed = |role: &RoleRef, place: Option<&str>| self.rules_in(role, place).any(|rule| allows(rule, deed));
+        let allowed =
+            |role: &RoleRef, place: Option<&str>| self.rules_in(role, place).any(|rule| allows(rule, deed));
         let to = |subjects: Option<&Vec<Subject>>, place: Option<&str>| {
             let mut subjects = subjects.into_iter().flatten();
-            subjects.find(|subject| is(user, subject, place)).map(|subject| match &subject.namespace {
-                Some(namespace) => format!("{} \"{}/{namespace}\"", subject.kind, subject.name),
-                None => format!("{} \"{}\"", subject.kind, subject.name),
-            })
+            subjects
+                .find(|subject| is(user, subject, place))
+                .map(|subject| match &subject.namespace {
+                    Some(namespace) => format!("{} \"{}/{namespace}\"", subject.kind, subject.name),
+                    None => format!("{} \"{}\"", subject.kind, subject.name),
+                })
         };
         for binding in &self.cluster_role_bindings {
             if let Some(to) = to(binding.subjects.as_ref(), None)
@@ -52,9 +55,10 @@ impl Policy {
                 ));
             }
         }
-        let here = self.role_bindings.iter().filter(|binding| {
-            namespace.is_some() && binding.metadata.namespace.as_deref() == namespace
-        });
+        let here = self
+            .role_bindings
+            .iter()
+            .filter(|binding| namespace.is_some() && binding.metadata.namespace.as_deref() == namespace);
         for binding in here {
             let place = binding.metadata.namespace.as_deref();
             if let Some(to) = to(binding.subjects.as_ref(), place)

@@ -42,7 +42,8 @@ impl Form {
             "application/vnd.kubernetes.protobuf;stream=watch",
         ];
         let is_list = matches!(call.verb, Verb::List | Verb::Watch | Verb::DeleteCollection);
-        if Self::of(accept) == Ok(Self::Metadata) && accept.contains("PartialObjectMetadataList") && !is_list {
+        if Self::of(accept) == Ok(Self::Metadata) && accept.contains("PartialObjectMetadataList") && !is_list
+        {
             return Err(Status::no_list(&call.kind.names.kind));
         }
         if call.kind.nature == Nature::Custom {
@@ -59,7 +60,9 @@ impl Form {
         }
         let streams: &[&str] = match call.verb {
             Verb::List | Verb::Watch => &STREAMS,
-            Verb::Create | Verb::Delete | Verb::DeleteCollection | Verb::Get | Verb::Patch | Verb::Update => &[],
+            Verb::Create | Verb::Delete | Verb::DeleteCollection | Verb::Get | Verb::Patch | Verb::Update => {
+                &[]
+            }
         };
         Err(Status::not_representable(&[ACCEPTED, streams].concat()))
     }

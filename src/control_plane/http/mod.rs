@@ -251,9 +251,7 @@ impl Service {
             None => true,
             Some(kind) if kind.nature == Nature::Custom => match kinds.find(group, version, plural) {
                 None => true,
-                Some(kind) => {
-                    kind.is_namespaced() && namespace.is_none() && (name.is_some() || !reads)
-                }
+                Some(kind) => kind.is_namespaced() && namespace.is_none() && (name.is_some() || !reads),
             },
             Some(_) => false,
         }
@@ -303,7 +301,9 @@ impl Service {
         let kinds = self.control_plane.kinds();
         let form = Form::of(text(&head.headers, header::ACCEPT.as_str())).unwrap_or(Form::Json);
         let found = match words.as_slice() {
-            ["healthz" | "livez" | "readyz"] | ["healthz" | "livez" | "readyz", "ping"] => return Ok(show::plain(StatusCode::OK, "ok")),
+            ["healthz" | "livez" | "readyz"] | ["healthz" | "livez" | "readyz", "ping"] => {
+                return Ok(show::plain(StatusCode::OK, "ok"));
+            }
             ["version"] => Some(version()),
             [] => Some(json!({ "paths": roots(kinds) })),
             ["openapi", "v2"] => Some(openapi::second(kinds)),
@@ -468,7 +468,8 @@ fn read_value(call: &Call, content_type: &str, bytes: &[u8]) -> Result<body::Bod
 
 /// The body of a deletion.
 fn read_options(call: &Call, content_type: &str, bytes: &[u8]) -> Result<Value, Status> {
-    let words = |why: &str| Status::bad_request(format!("couldn't get version/kind; json parse error: {why}"));
+    let words =
+        |why: &str| Status::bad_request(format!("couldn't get version/kind; json parse error: {why}"));
     let value = read_value(call, content_type, bytes).map_err(|status| {
         let before = "json parse error: ";
         match status.message.split_once(before) {

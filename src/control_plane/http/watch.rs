@@ -17,8 +17,8 @@ use crate::control_plane::event_forms;
 use crate::control_plane::kind::Nature;
 use crate::control_plane::object::Object;
 use crate::control_plane::objects::{read, revision_of, selector_of};
-use crate::control_plane::selector::Selector;
 use crate::control_plane::registry;
+use crate::control_plane::selector::Selector;
 use crate::control_plane::status::{Cause, Status};
 use crate::control_plane::store::{Beginning, Event, EventKind, Notice, OutOfReach, Revision, Stored, Watch};
 
@@ -182,7 +182,9 @@ impl Telling {
         };
         let mut object = event_forms::shown(&self.call.kind, read(previous).ok()?);
         let version = event.stored.revision.to_string();
-        object.metadata_mut().insert("resourceVersion".to_owned(), json!(version));
+        object
+            .metadata_mut()
+            .insert("resourceVersion".to_owned(), json!(version));
         Some(self.line("DELETED", object, event.stored.revision))
     }
 

@@ -55,9 +55,7 @@ impl DeleteOptions {
         };
         let dry: Vec<String> = match body.get("dryRun") {
             None | Some(Value::Null) => Vec::new(),
-            Some(words) => {
-                serde_json::from_value(words.clone()).map_err(|_| unreadable("/dryRun", words))?
-            }
+            Some(words) => serde_json::from_value(words.clone()).map_err(|_| unreadable("/dryRun", words))?,
         };
         let orphan = match body.get("orphanDependents") {
             None | Some(Value::Null) => None,

@@ -86,7 +86,11 @@ pub(super) fn check(kind: &Kind, object: &Object, stored: Option<&Object>) -> Ve
     }
     let word = text(object, "type");
     if !matches!(word, "Normal" | "Warning") {
-        causes.push(Cause::unfit("type", "\"\"", &format!("has invalid value: {word}")));
+        causes.push(Cause::unfit(
+            "type",
+            "\"\"",
+            &format!("has invalid value: {word}"),
+        ));
     }
     for (old, named) in [
         ("deprecatedFirstTimestamp", "firstTimestamp"),
@@ -115,7 +119,10 @@ fn wrong_series(series: Option<&Value>) -> Vec<Cause> {
 
 /// What is empty is not said.
 fn said<'a>(object: &'a Object, field: &str) -> Option<&'a Value> {
-    object.fields().get(field).filter(|value| !super::typed::is_empty(value))
+    object
+        .fields()
+        .get(field)
+        .filter(|value| !super::typed::is_empty(value))
 }
 
 /// What was told stays told.
@@ -140,7 +147,11 @@ pub(super) fn fixed(object: &Object, stored: &Object) -> Vec<Cause> {
         .into_iter()
         .filter(|(field, _)| said(object, field) != said(stored, field))
         .map(|(field, named)| {
-            let value = object.fields().get(field).cloned().unwrap_or_else(|| Value::from(""));
+            let value = object
+                .fields()
+                .get(field)
+                .cloned()
+                .unwrap_or_else(|| Value::from(""));
             Cause::invalid(named, &value, "field is immutable")
         })
         .collect()

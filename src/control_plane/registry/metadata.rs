@@ -339,7 +339,14 @@ fn wrong_with_owners(owners: Option<&Value>) -> Vec<Cause> {
 
 /// An owner as the API server prints it: its fields in the order of their definition.
 fn in_order(owner: &Value) -> String {
-    let fields = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+    let fields = [
+        "apiVersion",
+        "kind",
+        "name",
+        "uid",
+        "controller",
+        "blockOwnerDeletion",
+    ];
     let parts: Vec<String> = fields
         .iter()
         .filter_map(|name| Some(format!("{name:?}:{}", owner.get(name)?)))
@@ -485,7 +492,9 @@ pub(in crate::control_plane) fn wrong_with_key(key: &str) -> Vec<String> {
                 wrong.push("prefix part must be non-empty".to_owned());
             } else {
                 let why = wrong_with_subdomain(prefix).into_iter();
-                wrong.extend(why.map(|why| format!("prefix part {}", why.replace("253 characters", "253 bytes"))));
+                wrong.extend(
+                    why.map(|why| format!("prefix part {}", why.replace("253 characters", "253 bytes"))),
+                );
             }
             name
         }

@@ -17,9 +17,9 @@ use super::object::Object;
 use super::patch;
 use super::schema::FieldPath;
 use super::status::Status;
-pub use typed::blank;
 pub use delete::{DeleteOptions, Deletion, delete};
 pub(super) use metadata::{wrong_with_key, wrong_with_label};
+pub use typed::blank;
 
 /// An object as it came, and what of its text was ambiguous.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,7 +96,9 @@ fn begin(call: &Call, mut sent: Object, by: By, manager: &str, moment: &Moment) 
         return Err(Status::invalid(kind, &name, causes));
     }
     // What is no version is none.
-    let version = sent.resource_version().and_then(|version| version.parse::<u64>().ok());
+    let version = sent
+        .resource_version()
+        .and_then(|version| version.parse::<u64>().ok());
     if version.is_some_and(|version| version > 0) && !call.options.dry_run {
         return Err(Status::unexplained(
             "resourceVersion should not be set on objects to be created",
@@ -106,8 +108,8 @@ fn begin(call: &Call, mut sent: Object, by: By, manager: &str, moment: &Moment) 
     let mut object = match by {
         By::Apply => sent,
         By::Put | By::Patch => {
-            let blank = typed::blank(kind);
-            patch::track(&kind.subject, Some(&blank), sent, manager, None, moment.now)
+            let empty = blank(kind);
+            patch::track(&kind.subject, Some(&empty), sent, manager, None, moment.now)
         }
     };
     natural::found(kind, &mut object);

@@ -68,7 +68,10 @@ pub(super) fn readable(kind: &Kind, sent: &mut Object) -> Result<(), Status> {
     let wrong = kind.schema.validate(sent, None);
     match wrong.iter().find(|cause| cause.reason == "FieldValueTypeInvalid") {
         Some(cause) => {
-            let why = format!("json: cannot unmarshal it into Go struct field {}.{}", kind.names.kind, cause.field);
+            let why = format!(
+                "json: cannot unmarshal it into Go struct field {}.{}",
+                kind.names.kind, cause.field
+            );
             Err(undecodable(kind, &why))
         }
         None => {
@@ -80,7 +83,10 @@ pub(super) fn readable(kind: &Kind, sent: &mut Object) -> Result<(), Status> {
 
 /// An object of ours is read freely, its metadata is not.
 fn wrong_metadata(kind: &Kind, sent: &Object) -> Result<(), Status> {
-    if let Some(metadata) = sent.fields().get("metadata").filter(|metadata| !metadata.is_null())
+    if let Some(metadata) = sent
+        .fields()
+        .get("metadata")
+        .filter(|metadata| !metadata.is_null())
         && let Some(why) = metadata::wrong_type(metadata)
     {
         return Err(undecodable(kind, &why));
@@ -115,7 +121,11 @@ fn real_times(kind: &Kind, sent: &Object) -> Result<(), Status> {
         | Nature::Definition
         | Nature::Review(_) => &[],
     };
-    let whole = if own.is_empty() { seconds.get(..2) } else { seconds.get(..) };
+    let whole = if own.is_empty() {
+        seconds.get(..2)
+    } else {
+        seconds.get(..)
+    };
     let all = whole.unwrap_or_default().iter().map(|at| (at, false));
     for (pointer, fine) in all.chain(own.iter().map(|at| (at, true))) {
         let mut parts = pointer.split('/').skip(1);
@@ -131,16 +141,22 @@ fn real_times(kind: &Kind, sent: &Object) -> Result<(), Status> {
 
 /// As RFC 3339 has it; finer ones with exactly six digits after the second.
 fn is_time(text: &str, fine: bool) -> bool {
-    let digits = text
-        .split_once('.')
-        .map_or(0, |(_, rest)| rest.chars().take_while(char::is_ascii_digit).count());
+    let digits = text.split_once('.').map_or(0, |(_, rest)| {
+        rest.chars().take_while(char::is_ascii_digit).count()
+    });
     let has_t = text.as_bytes().get(10) == Some(&b'T');
     has_t && (!fine || digits == 6) && text.parse::<jiff::Timestamp>().is_ok()
 }
 
 /// A patch cannot make one of ours something else.
 pub(super) fn still_itself(kind: &Kind, stored: &Object, patched: &Object) -> Result<(), Status> {
-    let word = |name: &str| patched.fields().get(name).and_then(Value::as_str).unwrap_or_default();
+    let word = |name: &str| {
+        patched
+            .fields()
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     for (field, is, must) in [
         ("kind", word("kind"), kind.names.kind.clone()),
         ("apiVersion", word("apiVersion"), kind.api_version()),
@@ -246,7 +262,11 @@ fn read_leniently(text: &str) -> Option<Vec<u8>> {
 
 /// Every value as it is written again after it was read.
 fn rewrite_base64(data: Option<&mut Value>) {
-    for value in data.and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+    for value in data
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flat_map(Map::values_mut)
+    {
         if let Some(bytes) = value.as_str().and_then(|text| decoded(text).ok()) {
             *value = json!(STANDARD.encode(bytes));
         }
@@ -381,7 +401,9 @@ pub(super) fn warnings(kind: &Kind, object: &Object, stored: Option<&Object>) ->
 fn certificate_warning(object: &Object) -> Option<String> {
     let is_tls = object.fields().get("type").and_then(Value::as_str) == Some("kubernetes.io/tls");
     for (key, what) in [("tls.crt", "certificate"), ("tls.key", "key")] {
-        let (_, value) = map(object, "data").find(|(have, _)| *have == key).filter(|_| is_tls)?;
+        let (_, value) = map(object, "data")
+            .find(|(have, _)| *have == key)
+            .filter(|_| is_tls)?;
         let bytes = decoded(value.as_str().unwrap_or_default()).unwrap_or_default();
         if !String::from_utf8_lossy(&bytes).contains("-----BEGIN") {
             return Some(format!("tls: failed to find any PEM data in {what} input"));
@@ -418,7 +440,13 @@ pub(super) fn may_go(kind: &Kind, object: &Object) -> bool {
 /// every finding.
 pub(super) fn check_change(kind: &Kind, object: &Object, stored: &Object) -> Vec<Cause> {
     // The first look, the same for all, sees the whole of the metadata but for names.
-    let first = || [metadata::check_common(object), metadata::check_change(object, stored)].concat();
+    let first = || {
+        [
+            metadata::check_common(object),
+            metadata::check_change(object, stored),
+        ]
+        .concat()
+    };
     let change = || metadata::check_change(object, stored);
     let whole = || metadata::check(kind, object);
     let own = || check(kind, object, Some(stored));
@@ -465,15 +493,17 @@ pub(super) fn check(kind: &Kind, object: &Object, stored: Option<&Object>) -> Ve
         Nature::RoleBinding => roles::wrong_binding(kind, object),
         Nature::Lease => wrong_lease(object),
         Nature::Namespace => wrong_phase(object),
-        Nature::Custom
-        | Nature::ServiceAccount
-        | Nature::Definition
-        | Nature::Review(_) => Vec::new(),
+        Nature::Custom | Nature::ServiceAccount | Nature::Definition | Nature::Review(_) => Vec::new(),
     }
 }
 
 fn wrong_lease(object: &Object) -> Vec<Cause> {
-    let number = |field: &str| object.fields().get("spec").and_then(|spec| spec.get(field)?.as_i64());
+    let number = |field: &str| {
+        object
+            .fields()
+            .get("spec")
+            .and_then(|spec| spec.get(field)?.as_i64())
+    };
     let mut causes = Vec::new();
     if let Some(seconds) = number("leaseDurationSeconds").filter(|seconds| *seconds <= 0) {
         let why = "must be greater than 0";
@@ -487,7 +517,10 @@ fn wrong_lease(object: &Object) -> Vec<Cause> {
 }
 
 fn wrong_phase(object: &Object) -> Vec<Cause> {
-    let phase = object.fields().get("status").and_then(|status| status.get("phase")?.as_str());
+    let phase = object
+        .fields()
+        .get("status")
+        .and_then(|status| status.get("phase")?.as_str());
     match phase {
         Some(phase) if phase != "Active" && !object.is_being_deleted() => {
             let why = "may only be 'Active' if `deletionTimestamp` is empty";

@@ -23,7 +23,10 @@ pub(super) fn wrong_rules(kind: &Kind, object: &Object) -> Vec<Cause> {
             list.is_some_and(|list| !list.is_empty())
         };
         if !is_there("verbs") {
-            causes.push(Cause::required(at("verbs"), "verbs must contain at least one value"));
+            causes.push(Cause::required(
+                at("verbs"),
+                "verbs must contain at least one value",
+            ));
         }
         if is_there("nonResourceURLs") {
             let urls = rule.get("nonResourceURLs").cloned().unwrap_or_default();
@@ -31,7 +34,10 @@ pub(super) fn wrong_rules(kind: &Kind, object: &Object) -> Vec<Cause> {
             if kind.is_namespaced() {
                 refuse("namespaced rules cannot apply to non-resource URLs");
             }
-            if ["apiGroups", "resources", "resourceNames"].iter().any(|field| is_there(field)) {
+            if ["apiGroups", "resources", "resourceNames"]
+                .iter()
+                .any(|field| is_there(field))
+            {
                 refuse("rules cannot apply to both regular resources and non-resource URLs");
             }
             continue;
@@ -51,7 +57,12 @@ pub(super) fn wrong_rules(kind: &Kind, object: &Object) -> Vec<Cause> {
 pub(super) fn wrong_binding(kind: &Kind, object: &Object) -> Vec<Cause> {
     let mut causes = Vec::new();
     let role = object.fields().get("roleRef").cloned().unwrap_or_default();
-    let word = |name: &str| role.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let word = |name: &str| {
+        role.get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let group = word("apiGroup");
     if group != GROUP {
         let shown = format!("{group:?}");
@@ -89,7 +100,9 @@ fn wrong_subject(kind: &Kind, subject: &Value, at: &str) -> Vec<Cause> {
     let group_at = format!("{at}.apiGroup");
     match word("kind") {
         "ServiceAccount" => {
-            let wrong = wrong_with_subdomain(name).into_iter().filter(|_| !name.is_empty());
+            let wrong = wrong_with_subdomain(name)
+                .into_iter()
+                .filter(|_| !name.is_empty());
             causes.extend(wrong.map(|why| Cause::invalid(format!("{at}.name"), &json!(name), &why)));
             if !group.is_empty() {
                 causes.push(Cause::unsupported(group_at, &format!("{group:?}"), &[""]));
@@ -105,7 +118,11 @@ fn wrong_subject(kind: &Kind, subject: &Value, at: &str) -> Vec<Cause> {
         }
         other => {
             let known = ["ServiceAccount", "User", "Group"];
-            causes.push(Cause::unsupported(format!("{at}.kind"), &format!("{other:?}"), &known));
+            causes.push(Cause::unsupported(
+                format!("{at}.kind"),
+                &format!("{other:?}"),
+                &known,
+            ));
         }
     }
     causes

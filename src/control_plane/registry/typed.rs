@@ -8,7 +8,11 @@ use crate::control_plane::object::Object;
 
 /// Takes out what is empty.
 pub(super) fn bare(kind: &Kind, object: &mut Object) {
-    if let Some(metadata) = object.fields_mut().get_mut("metadata").and_then(Value::as_object_mut) {
+    if let Some(metadata) = object
+        .fields_mut()
+        .get_mut("metadata")
+        .and_then(Value::as_object_mut)
+    {
         // An empty list of managers asks to forget them.
         metadata.retain(|name, value| {
             value.as_array().is_some_and(|_| name == "managedFields") || !is_empty(value)
@@ -54,7 +58,10 @@ pub(super) fn settle(kind: &Kind, object: &mut Object) {
         spec.remove("strategy");
         spec.remove("preferredHolder");
     }
-    let rules = object.fields_mut().get_mut("rules").filter(|_| kind.nature == Nature::Role);
+    let rules = object
+        .fields_mut()
+        .get_mut("rules")
+        .filter(|_| kind.nature == Nature::Role);
     if let Some(rules) = rules.filter(|rules| is_empty(rules)) {
         *rules = Value::Null;
     }
@@ -73,7 +80,11 @@ pub(super) fn without_nulls(kind: &Kind, object: &mut Object) {
         }
         object.fields_mut().retain(|_, value| !value.is_null());
     }
-    if let Some(metadata) = object.fields_mut().get_mut("metadata").and_then(Value::as_object_mut) {
+    if let Some(metadata) = object
+        .fields_mut()
+        .get_mut("metadata")
+        .and_then(Value::as_object_mut)
+    {
         for map in ["labels", "annotations"] {
             words(metadata.get_mut(map));
         }

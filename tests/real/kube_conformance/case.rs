@@ -24,7 +24,18 @@ pub struct Step {
 }
 
 const METHODS: [&str; 12] = [
-    "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "MERGE", "JSONPATCH", "STRATEGIC", "APPLY", "UNTIL",
+    "GET",
+    "POST",
+    "PUT",
+    "DELETE",
+    "HEAD",
+    "OPTIONS",
+    "PATCH",
+    "MERGE",
+    "JSONPATCH",
+    "STRATEGIC",
+    "APPLY",
+    "UNTIL",
 ];
 
 /// The words that stand for others everywhere.
@@ -33,9 +44,15 @@ const WORDS: [(&str, &str); 7] = [
     ("$qm", "/apis/quartermaster.dev/v1alpha1/namespaces/$ns"),
     ("$rbac", "/apis/rbac.authorization.k8s.io/v1"),
     ("$Agent", "apiVersion: quartermaster.dev/v1alpha1, kind: Agent"),
-    ("$Gateway", "apiVersion: quartermaster.dev/v1alpha1, kind: Gateway"),
+    (
+        "$Gateway",
+        "apiVersion: quartermaster.dev/v1alpha1, kind: Gateway",
+    ),
     ("$Board", "apiVersion: quartermaster.dev/v1alpha1, kind: Board"),
-    ("$TemplateSync", "apiVersion: quartermaster.dev/v1alpha1, kind: TemplateSync"),
+    (
+        "$TemplateSync",
+        "apiVersion: quartermaster.dev/v1alpha1, kind: TemplateSync",
+    ),
 ];
 
 /// All that are written down, those of `each.txt` once for each kind.
@@ -57,7 +74,11 @@ pub fn all() -> Vec<Case> {
             cases.extend(read);
             continue;
         }
-        kinds.extend(head.iter().filter_map(|line| line.strip_prefix("KIND ")).map(kind));
+        kinds.extend(
+            head.iter()
+                .filter_map(|line| line.strip_prefix("KIND "))
+                .map(kind),
+        );
         for case in read {
             for (kind, words) in &kinds {
                 let mut case = case.clone();

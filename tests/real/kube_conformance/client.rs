@@ -4,7 +4,9 @@ use std::fmt::Debug;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, PropagationPolicy, WatchEvent, WatchParams};
+use kube::api::{
+    DeleteParams, ListParams, Patch, PatchParams, PostParams, PropagationPolicy, WatchEvent, WatchParams,
+};
 use kube::runtime::controller::Action;
 use kube::runtime::finalizer::{Event, finalizer};
 use kube::runtime::reflector::{self, reflector};
@@ -31,7 +33,12 @@ async fn kubes_client_gets_the_same() {
     }
     assert_eq!(ours.len(), theirs.len());
     let count = ours.len() as u64;
-    evidence::record("control plane", "steps of kube's client as with kube-apiserver", count, "0 differences");
+    evidence::record(
+        "control plane",
+        "steps of kube's client as with kube-apiserver",
+        count,
+        "0 differences",
+    );
 }
 
 /// What was seen, in words without uids and versions.
@@ -43,7 +50,13 @@ impl Seen {
         match got {
             Ok(gateway) => {
                 let mut value = serde_json::to_value(&gateway).unwrap();
-                for name in ["uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "managedFields"] {
+                for name in [
+                    "uid",
+                    "resourceVersion",
+                    "creationTimestamp",
+                    "deletionTimestamp",
+                    "managedFields",
+                ] {
                     value["metadata"].as_object_mut().unwrap().remove(name);
                 }
                 self.0.push(format!("{what}: {value}"));
@@ -55,7 +68,10 @@ impl Seen {
     fn failed(&mut self, what: &str, error: &kube::Error) {
         match error {
             kube::Error::Api(status) => {
-                self.0.push(format!("{what}: {} {} {}", status.code, status.reason, status.message));
+                self.0.push(format!(
+                    "{what}: {} {} {}",
+                    status.code, status.reason, status.message
+                ));
             }
             other => self.0.push(format!("{what}: {other:?}")),
         }
@@ -71,7 +87,10 @@ async fn day(client: Client) -> Vec<String> {
     let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
     let name = "kube-client";
     let namespace = serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap();
-    namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+    namespaces
+        .create(&PostParams::default(), &namespace)
+        .await
+        .unwrap();
     let gateways: Api<Gateway> = Api::namespaced(client.clone(), name);
     let gateway = |name: &str, root: &str| -> Gateway {
         let spec = json!({ "url": "wss://a.b:1", "workspaceRoot": root, "tokenSecretRef": { "name": "t" } });
@@ -84,28 +103,65 @@ async fn day(client: Client) -> Vec<String> {
     seen.gateway("create", gateways.create(&post, &gateway("a", "/w")).await);
     seen.gateway("create again", gateways.create(&post, &gateway("a", "/w")).await);
     seen.gateway("get", gateways.get("a").await);
-    seen.said("get what is not there", &gateways.get_opt("none").await.unwrap().is_none());
+    seen.said(
+        "get what is not there",
+        &gateways.get_opt("none").await.unwrap().is_none(),
+    );
     let merge = Patch::Merge(json!({ "spec": { "workspaceRoot": "/v" } }));
-    seen.gateway("merge", gateways.patch("a", &PatchParams::default(), &merge).await);
+    seen.gateway(
+        "merge",
+        gateways.patch("a", &PatchParams::default(), &merge).await,
+    );
     let mut applied = gateway("a", "/u");
     applied.metadata.managed_fields = None;
     let apply = PatchParams::apply("me");
-    seen.gateway("apply", gateways.patch("a", &apply, &Patch::Apply(&applied)).await);
-    seen.gateway("apply by force", gateways.patch("a", &apply.clone().force(), &Patch::Apply(&applied)).await);
+    seen.gateway(
+        "apply",
+        gateways.patch("a", &apply, &Patch::Apply(&applied)).await,
+    );
+    seen.gateway(
+        "apply by force",
+        gateways
+            .patch("a", &apply.clone().force(), &Patch::Apply(&applied))
+            .await,
+    );
     let status = json!({ "apiVersion": "quartermaster.dev/v1alpha1", "kind": "Gateway", "status": { "observedGeneration": 3 } });
-    seen.gateway("apply status", gateways.patch_status("a", &apply.clone().force(), &Patch::Apply(&status)).await);
-    seen.gateway("merge status", gateways.patch_status("a", &PatchParams::default(), &Patch::Merge(&status)).await);
+    seen.gateway(
+        "apply status",
+        gateways
+            .patch_status("a", &apply.clone().force(), &Patch::Apply(&status))
+            .await,
+    );
+    seen.gateway(
+        "merge status",
+        gateways
+            .patch_status("a", &PatchParams::default(), &Patch::Merge(&status))
+            .await,
+    );
     let mut found = gateways.get("a").await.unwrap();
     found.spec.workspace_root = serde_json::from_value(json!("/t")).unwrap();
     seen.gateway("replace", gateways.replace("a", &post, &found).await);
     seen.gateway("replace an old one", gateways.replace("a", &post, &found).await);
-    seen.gateway("metadata", gateways.get_metadata("a").await.map(|_| gateway("as asked", "/")));
+    seen.gateway(
+        "metadata",
+        gateways.get_metadata("a").await.map(|_| gateway("as asked", "/")),
+    );
 
     // Everything that happened, from the first version on.
-    let first = gateways.create(&post, &gateway("b", "/w")).await.unwrap().resource_version().unwrap();
+    let first = gateways
+        .create(&post, &gateway("b", "/w"))
+        .await
+        .unwrap()
+        .resource_version()
+        .unwrap();
     gateways.delete("b", &DeleteParams::default()).await.unwrap();
-    let events: Vec<WatchEvent<Gateway>> =
-        gateways.watch(&WatchParams::default().timeout(1), &first).await.unwrap().try_collect().await.unwrap();
+    let events: Vec<WatchEvent<Gateway>> = gateways
+        .watch(&WatchParams::default().timeout(1), &first)
+        .await
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
     for event in events {
         let (kind, gateway) = match event {
             WatchEvent::Added(gateway) => ("added", gateway),
@@ -121,7 +177,13 @@ async fn day(client: Client) -> Vec<String> {
     reflected(&mut seen, client.clone(), name).await;
 
     let list = gateways.list(&ListParams::default().limit(1)).await.unwrap();
-    seen.said("a page", &(list.items.len(), list.metadata.continue_.map(|next| next.is_empty())));
+    seen.said(
+        "a page",
+        &(
+            list.items.len(),
+            list.metadata.continue_.map(|next| next.is_empty()),
+        ),
+    );
     let selected = gateways.list(&ListParams::default().labels("a in (")).await;
     if let Err(error) = selected {
         seen.failed("a wrong selector", &error);
@@ -130,7 +192,10 @@ async fn day(client: Client) -> Vec<String> {
         propagation_policy: Some(PropagationPolicy::Background),
         ..DeleteParams::default()
     };
-    let gone = gateways.delete_collection(&params, &ListParams::default()).await.unwrap();
+    let gone = gateways
+        .delete_collection(&params, &ListParams::default())
+        .await
+        .unwrap();
     seen.said("delete all", &gone.either(|list| list.items.len(), |_| 0));
     namespaces.delete(name, &DeleteParams::default()).await.unwrap();
     seen.0
@@ -166,9 +231,14 @@ async fn reflected(seen: &mut Seen, client: Client, namespace: &str) {
     let maps: Api<ConfigMap> = Api::namespaced(client, namespace);
     for name in ["x", "y"] {
         let map = json!({ "metadata": { "name": name, "labels": { "mine": "yes" } }, "data": { "k": name } });
-        maps.create(&PostParams::default(), &serde_json::from_value(map).unwrap()).await.unwrap();
+        maps.create(&PostParams::default(), &serde_json::from_value(map).unwrap())
+            .await
+            .unwrap();
     }
-    for config in [watcher::Config::default(), watcher::Config::default().streaming_lists()] {
+    for config in [
+        watcher::Config::default(),
+        watcher::Config::default().streaming_lists(),
+    ] {
         let (reader, writer) = reflector::store();
         let stream = reflector(writer, watcher(maps.clone(), config.labels("mine=yes"))).applied_objects();
         let mut stream = std::pin::pin!(stream);

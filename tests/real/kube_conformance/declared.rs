@@ -80,10 +80,15 @@ const ANSWERS: &[(&str, Rule, &str)] = &[
 pub fn declare(step: &Step, ours: &mut Value, theirs: &mut Value) {
     for (path, rule, _) in ANSWERS {
         // A body that nests deeper than 100 levels is refused as such; the API server's parser gives up at 10,000.
-        if step.body.as_ref().is_some_and(|body| body.contains("<<[*10001>>")) {
+        if step
+            .body
+            .as_ref()
+            .is_some_and(|body| body.contains("<<[*10001>>"))
+        {
             status_only(ours, theirs);
         }
-        let is_document = step.path == *path || (*path == "/apis/" && ours["body"]["kind"] == "APIResourceList");
+        let is_document =
+            step.path == *path || (*path == "/apis/" && ours["body"]["kind"] == "APIResourceList");
         if is_document {
             rule(ours, theirs);
         }

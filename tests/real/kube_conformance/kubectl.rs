@@ -27,7 +27,10 @@ const PRINTED: &[(&str, &str, &str)] = &[
 ];
 
 static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
-    PRINTED.iter().map(|(pattern, shown, _)| (Regex::new(pattern).unwrap(), *shown)).collect()
+    PRINTED
+        .iter()
+        .map(|(pattern, shown, _)| (Regex::new(pattern).unwrap(), *shown))
+        .collect()
 });
 
 /// One who types.
@@ -50,7 +53,10 @@ async fn kubectl_prints_the_same() {
     let mut wrong = Vec::new();
     let mut lines = 0;
     let mut commands = 0;
-    for line in SCRIPT.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+    for line in SCRIPT
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+    {
         let typed = |typist: &std::sync::Arc<Typist>| {
             let (typist, line) = (std::sync::Arc::clone(typist), line.to_owned());
             tokio::task::spawn_blocking(move || typist.types(&line))
@@ -63,10 +69,23 @@ async fn kubectl_prints_the_same() {
             wrong.push(format!("$ {line}\n{}", beside(&one, &other)));
         }
     }
-    assert!(wrong.is_empty(), "{} of {commands} differ:\n{}", wrong.len(), wrong.join("\n"));
-    let note = format!("{lines} lines printed; 0 differences but {} declared", PRINTED.len());
+    assert!(
+        wrong.is_empty(),
+        "{} of {commands} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    let note = format!(
+        "{lines} lines printed; 0 differences but {} declared",
+        PRINTED.len()
+    );
     evidence::say(&format!("{commands} kubectl commands, {note}"));
-    evidence::record("control plane", "kubectl commands as with kube-apiserver", commands, &note);
+    evidence::record(
+        "control plane",
+        "kubectl commands as with kube-apiserver",
+        commands,
+        &note,
+    );
 }
 
 /// The lines that only one has.
@@ -125,4 +144,3 @@ impl Typist {
         lines
     }
 }
-

@@ -43,8 +43,7 @@ async fn requests_are_answered_as_by_a_real_api_server() {
             let (ours, theirs) = (ours.clone(), theirs.clone());
             async move {
                 let namespace = format!("kc-{number}");
-                let (ours, theirs) =
-                    tokio::join!(ours.run(case, &namespace), theirs.run(case, &namespace));
+                let (ours, theirs) = tokio::join!(ours.run(case, &namespace), theirs.run(case, &namespace));
                 report(case, normal::normal(ours), normal::normal(theirs))
             }
         })
@@ -61,7 +60,10 @@ async fn requests_are_answered_as_by_a_real_api_server() {
     );
     if wanted.is_empty() {
         assert!(cases.len() >= 200, "{} cases", cases.len());
-        let note = format!("{requests} requests; 0 differences but {} declared", declared::count());
+        let note = format!(
+            "{requests} requests; 0 differences but {} declared",
+            declared::count()
+        );
         evidence::say(&format!("{} cases of Kubernetes' API, {note}", cases.len()));
         evidence::record(
             "control plane",

@@ -64,7 +64,8 @@ impl Normal {
             .map(|(place, version)| (version.to_string(), place + 1))
             .collect();
         self.words.names.clone_from(&self.seen.names);
-        self.words.walk(json!({ "status": status, "headers": headers, "body": body }))
+        self.words
+            .walk(json!({ "status": status, "headers": headers, "body": body }))
     }
 }
 
@@ -83,7 +84,10 @@ impl Seen {
             Value::Array(items) => items.iter_mut().for_each(|item| self.look(item)),
             Value::Object(fields) => {
                 // A name that was made and refused.
-                if fields.get("field").is_some_and(|field| field == "metadata.generateName") {
+                if fields
+                    .get("field")
+                    .is_some_and(|field| field == "metadata.generateName")
+                {
                     let message = fields["message"].as_str().unwrap_or_default();
                     if let Some(prefix) = message.split('"').nth(1) {
                         self.made_of(prefix);
@@ -144,9 +148,19 @@ fn in_any_order(value: &mut Value) {
     let Some(causes) = value.pointer_mut("/details/causes").and_then(Value::as_array_mut) else {
         return;
     };
+    // So are managers in conflict; their message is sorted.
+    if causes
+        .iter()
+        .any(|cause| cause["reason"] == "FieldManagerConflict")
+    {
+        causes.sort_by_key(Value::to_string);
+        return;
+    }
     let of_map = |cause: &Value| {
         let field = cause["field"].as_str().unwrap_or_default();
-        ["metadata.labels", "metadata.annotations", "data["].iter().any(|map| field.starts_with(map))
+        ["metadata.labels", "metadata.annotations", "data["]
+            .iter()
+            .any(|map| field.starts_with(map))
     };
     if causes.iter().filter(|cause| of_map(cause)).count() < 2 {
         return;
@@ -186,9 +200,9 @@ impl Words {
         });
         let now = Timestamp::now();
         let text = TIME.replace_all(&text, |found: &Captures<'_>| {
-            let recent = found[0].parse::<Timestamp>().is_ok_and(|time| {
-                time.duration_since(now).abs() < jiff::SignedDuration::from_hours(72)
-            });
+            let recent = found[0]
+                .parse::<Timestamp>()
+                .is_ok_and(|time| time.duration_since(now).abs() < jiff::SignedDuration::from_hours(72));
             match (recent, found.get(1)) {
                 (true, Some(_)) => "<time, to the microsecond>".to_owned(),
                 (true, None) => "<time>".to_owned(),
@@ -223,7 +237,9 @@ fn claims(payload: &str) -> String {
     let Some(mut claims) = read else {
         return "<a token>".to_owned();
     };
-    let number = |claims: &Map<String, Value>, name: &str| claims.get(name).and_then(Value::as_i64).unwrap_or_default();
+    let number = |claims: &Map<String, Value>, name: &str| {
+        claims.get(name).and_then(Value::as_i64).unwrap_or_default()
+    };
     let lasts = number(&claims, "exp") - number(&claims, "iat");
     for name in ["exp", "iat", "nbf", "jti"] {
         claims.remove(name);

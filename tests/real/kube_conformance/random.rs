@@ -32,7 +32,11 @@ async fn random_sequences_end_alike() {
     // A kind that is new is watched from the moment on at which its first reader came.
     for kind in KINDS {
         let all = kind.path.replace("/namespaces/{}", "") + "?resourceVersion=0";
-        assert_eq!(theirs.ask("GET", &all, &[], Vec::new()).await.status, 200, "{all}");
+        assert_eq!(
+            theirs.ask("GET", &all, &[], Vec::new()).await.status,
+            200,
+            "{all}"
+        );
     }
     let mut chance = Chance::new(seed);
     let (mut done, mut refused) = (0, 0);
@@ -64,7 +68,12 @@ async fn random_sequences_end_alike() {
     }
     let note = format!("seed {seed}; {refused} refused by both; 0 differences");
     evidence::say(&format!("{done} random operations, {note}"));
-    evidence::record("control plane", "random operations as kube-apiserver", done as u64, &note);
+    evidence::record(
+        "control plane",
+        "random operations as kube-apiserver",
+        done as u64,
+        &note,
+    );
     assert!(refused * 2 < done, "most operations must do something: {note}");
 }
 
@@ -125,7 +134,13 @@ struct Operation {
 
 impl std::fmt::Display for Operation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { method, path, media, body, about: _ } = self;
+        let Self {
+            method,
+            path,
+            media,
+            body,
+            about: _,
+        } = self;
         let body = body.as_ref().map(Value::to_string).unwrap_or_default();
         write!(f, "{method} {path} {media} {body}")
     }
@@ -150,16 +165,23 @@ impl<'a> Pair<'a> {
         for side in [ours, theirs] {
             let body = json!({ "metadata": { "name": namespace } }).to_string();
             let json = [("Content-Type".to_owned(), "application/json".to_owned())];
-            let made = side.ask("POST", "/api/v1/namespaces", &json, body.into_bytes()).await;
+            let made = side
+                .ask("POST", "/api/v1/namespaces", &json, body.into_bytes())
+                .await;
             assert_eq!(made.status, 201, "{}", made.body);
             halves.push(Half {
                 side,
                 last: BTreeMap::new(),
-                began: made.body["metadata"]["resourceVersion"].as_str().unwrap().to_owned(),
+                began: made.body["metadata"]["resourceVersion"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned(),
                 normal: Normal::default(),
             });
         }
-        let Ok(halves) = halves.try_into() else { panic!("two halves") };
+        let Ok(halves) = halves.try_into() else {
+            panic!("two halves")
+        };
         Self {
             namespace: namespace.to_owned(),
             halves,
@@ -202,7 +224,11 @@ impl<'a> Pair<'a> {
                 ("PUT", format!("{path}{dry}"), JSON, Some(object))
             }
             34..46 => {
-                let label = if chance.percent(30) { Value::Null } else { json!(chance.below(3).to_string()) };
+                let label = if chance.percent(30) {
+                    Value::Null
+                } else {
+                    json!(chance.below(3).to_string())
+                };
                 let mut patch = json!({ "metadata": { "labels": { "l": label } } });
                 if chance.percent(50) {
                     for (field, value) in contents.as_object().unwrap() {
@@ -215,7 +241,11 @@ impl<'a> Pair<'a> {
                 ("PATCH", format!("{path}{dry}"), MERGE, Some(patch))
             }
             46..52 => {
-                let finalizers = if chance.percent(70) { Value::Null } else { json!(["x.io/keep", "x.io/other"]) };
+                let finalizers = if chance.percent(70) {
+                    Value::Null
+                } else {
+                    json!(["x.io/keep", "x.io/other"])
+                };
                 let patch = json!({ "metadata": { "finalizers": finalizers } });
                 ("PATCH", path.clone(), MERGE, Some(patch))
             }
@@ -235,14 +265,26 @@ impl<'a> Pair<'a> {
                 ("PATCH", path.clone(), "application/json-patch+json", Some(patch))
             }
             66..70 if kind.is_custom => {
-                let patch = json!({ "status": { "observedGeneration": chance.below(5) }, "spec": { "x": 1 } });
+                let patch =
+                    json!({ "status": { "observedGeneration": chance.below(5) }, "spec": { "x": 1 } });
                 ("PATCH", format!("{path}/status"), MERGE, Some(patch))
             }
             66..84 => {
-                let policy = *chance.one(&["", "?propagationPolicy=Background", "?propagationPolicy=Foreground", "?dryRun=All"]);
-                let body = chance.percent(15).then(|| json!({ "preconditions": { "uid": "UID" } }));
+                let policy = *chance.one(&[
+                    "",
+                    "?propagationPolicy=Background",
+                    "?propagationPolicy=Foreground",
+                    "?dryRun=All",
+                ]);
+                let body = chance
+                    .percent(15)
+                    .then(|| json!({ "preconditions": { "uid": "UID" } }));
                 // The collector lets go what waits for nobody, when it comes to it: not at the same time on both sides.
-                let policy = if policy.ends_with("Foreground") { "" } else { policy };
+                let policy = if policy.ends_with("Foreground") {
+                    ""
+                } else {
+                    policy
+                };
                 ("DELETE", format!("{path}{policy}"), JSON, body)
             }
             84..86 => {
@@ -251,7 +293,12 @@ impl<'a> Pair<'a> {
             }
             86..93 => ("GET", path.clone(), JSON, None),
             _ => {
-                let selector = *chance.one(&["labelSelector=l", "labelSelector=l%3D1", "labelSelector=l&limit=2", "fieldSelector=metadata.name%3Do1"]);
+                let selector = *chance.one(&[
+                    "labelSelector=l",
+                    "labelSelector=l%3D1",
+                    "labelSelector=l&limit=2",
+                    "fieldSelector=metadata.name%3Do1",
+                ]);
                 ("GET", format!("{collection}?{selector}"), JSON, None)
             }
         };
@@ -267,7 +314,10 @@ impl<'a> Pair<'a> {
     async fn ask(&mut self, operation: &Operation) -> (u16, Vec<String>) {
         let [ours, theirs] = &mut self.halves;
         let (ours, theirs) = tokio::join!(ours.ask(operation), theirs.ask(operation));
-        (ours["status"].as_u64().unwrap_or_default() as u16, differences(&ours, &theirs))
+        (
+            ours["status"].as_u64().unwrap_or_default() as u16,
+            differences(&ours, &theirs),
+        )
     }
 
     /// What a watch from the beginning tells of each kind.
@@ -278,7 +328,11 @@ impl<'a> Pair<'a> {
             let path = kind.path.replace("{}", &namespace);
             let [ours, theirs] = &mut self.halves;
             let (ours, theirs) = tokio::join!(ours.watch(&path), theirs.watch(&path));
-            lines.extend(differences(&ours, &theirs).into_iter().map(|line| format!("{path} {line}")));
+            lines.extend(
+                differences(&ours, &theirs)
+                    .into_iter()
+                    .map(|line| format!("{path} {line}")),
+            );
         }
         lines
     }
@@ -299,17 +353,25 @@ impl Half<'_> {
             value.unwrap_or("11111111-1111-1111-1111-111111111111").to_owned()
         };
         let version = known.and_then(|object| object["metadata"]["resourceVersion"].as_str());
-        let body = operation
-            .body
-            .as_ref()
-            .map(|body| body.to_string().replace("VERSION", version.unwrap_or("1")).replace("UID", &word("uid")));
+        let body = operation.body.as_ref().map(|body| {
+            body.to_string()
+                .replace("VERSION", version.unwrap_or("1"))
+                .replace("UID", &word("uid"))
+        });
         let headers = [
             ("Content-Type".to_owned(), operation.media.to_owned()),
             ("User-Agent".to_owned(), "conformance".to_owned()),
         ];
-        let headers = if body.is_some() { &headers[..] } else { &headers[1..] };
+        let headers = if body.is_some() {
+            &headers[..]
+        } else {
+            &headers[1..]
+        };
         let body = body.unwrap_or_default().into_bytes();
-        let answer = self.side.ask(operation.method, &operation.path, headers, body).await;
+        let answer = self
+            .side
+            .ask(operation.method, &operation.path, headers, body)
+            .await;
         if answer.body["metadata"]["uid"].is_string() && !operation.path.contains("dryRun") {
             self.last.insert(operation.about.clone(), answer.body.clone());
         }
@@ -317,7 +379,10 @@ impl Half<'_> {
     }
 
     async fn watch(&mut self, path: &str) -> Value {
-        let at = format!("{path}?watch=true&timeoutSeconds=1&resourceVersion={}", self.began);
+        let at = format!(
+            "{path}?watch=true&timeoutSeconds=1&resourceVersion={}",
+            self.began
+        );
         let answer: Answer = self.side.ask("GET", &at, &[], Vec::new()).await;
         self.normal.of(answer)
     }

@@ -38,7 +38,9 @@ impl Side {
     pub async fn of(kubeconfig: &std::path::Path) -> Self {
         let read = kube::config::Kubeconfig::read_from(kubeconfig).unwrap();
         let options = kube::config::KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(read, &options).await.unwrap();
+        let config = kube::Config::from_custom_kubeconfig(read, &options)
+            .await
+            .unwrap();
         let mut bare = config.clone();
         bare.auth_info = kube::config::AuthInfo::default();
         Self {
@@ -114,7 +116,7 @@ impl Side {
         let path = say(&step.path);
         let body = body.unwrap_or_default();
         let mut answer = self.ask(method, &path, &headers, body.clone()).await;
-        for _ in 0..300 {
+        for _ in 0..800 {
             if wanted.is_none_or(|code| code == answer.status) {
                 break;
             }
