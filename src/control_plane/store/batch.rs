@@ -1,0 +1,116 @@
+//! Writes that become durable together. Each is checked against what is durable and what came before it in the batch.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::event::{Event, EventKind};
+use super::key::Key;
+use super::stored::{Revision, Stored};
+use super::trouble::Trouble;
+use crate::control_plane::Object;
+
+/// What the writer believes to be stored, or would overwrite unseen what another wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    Absent,
+    At(Revision),
+}
+
+/// The store sets the object's resourceVersion.
+pub enum Change {
+    Put(Object),
+    /// With the last state, as the DELETED event shows it.
+    Delete(Object),
+}
+
+pub(super) struct Write {
+    pub(super) key: Key,
+    pub(super) expected: Expected,
+    pub(super) change: Change,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotWritten {
+    /// Somebody else wrote it meanwhile. Here is what is there now.
+    #[error("the object has changed meanwhile")]
+    Changed { present: Option<Stored> },
+    #[error(transparent)]
+    Storage(#[from] Trouble),
+}
+
+pub(super) struct Batch {
+    revision: Revision,
+    events: Vec<Arc<Event>>,
+    bytes: usize,
+    /// Of each object that the batch changes, the last event.
+    latest: HashMap<Key, Arc<Event>>,
+}
+
+impl Expected {
+    /// What was read shall still be so.
+    pub fn of(stored: Option<&Stored>) -> Self {
+        stored.map_or(Self::Absent, |stored| Self::At(stored.revision))
+    }
+}
+
+impl Batch {
+    pub(super) fn after(revision: Revision) -> Self {
+        Self {
+            revision,
+            events: Vec::new(),
+            bytes: 0,
+            latest: HashMap::new(),
+        }
+    }
+
+    pub(super) fn events(&self) -> &[Arc<Event>] {
+        &self.events
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn into_events(self) -> Vec<Arc<Event>> {
+        self.events
+    }
+
+    /// `durable`: what there is of that object outside the batch.
+    pub(super) fn add(
+        &mut self,
+        write: Write,
+        durable: impl FnOnce(&Key) -> Option<Stored>,
+    ) -> Result<Stored, NotWritten> {
+        let Write {
+            key,
+            expected,
+            change,
+        } = write;
+        let present = match self.latest.get(&key) {
+            Some(event) => event.remains().cloned(),
+            None => durable(&key),
+        };
+        if Expected::of(present.as_ref()) != expected {
+            return Err(NotWritten::Changed { present });
+        }
+        let (kind, object) = match (change, &present) {
+            (Change::Put(object), None) => (EventKind::Added, object),
+            (Change::Put(object), Some(_)) => (EventKind::Modified, object),
+            (Change::Delete(last), Some(_)) => (EventKind::Deleted, last),
+            // There is nothing to delete, as when somebody else was first.
+            (Change::Delete(_), None) => return Err(NotWritten::Changed { present }),
+        };
+        self.revision = self.revision.next();
+        let stored = Stored::new(object, self.revision);
+        let event = Arc::new(Event {
+            key: key.clone(),
+            kind,
+            stored: stored.clone(),
+            previous: present,
+        });
+        self.bytes += stored.bytes.len();
+        self.latest.insert(key, Arc::clone(&event));
+        self.events.push(event);
+        Ok(stored)
+    }
+}

@@ -1,0 +1,67 @@
+//! A file that is new: whole, durable, and in nobody's way. It is written beside its place and then linked into it, which
+//! fails where a file is: no crash leaves half a store under its name, and of two programs that make one, one is first.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use redb::Database;
+use redb::backends::FileBackend;
+
+use super::file;
+use super::stored::Contents;
+
+/// An error of the kind `AlreadyExists`: there is a file, and it is as it was.
+pub(super) fn write(path: &Path, contents: &Contents) -> Result<(), redb::Error> {
+    let beside = beside(path);
+    // Left by a process that had our number and was killed.
+    if beside.try_exists()? {
+        fs::remove_file(&beside)?;
+    }
+    let done = fill(&beside, contents).and_then(|()| Ok(put_in_place(&beside, path)?));
+    if done.is_err() {
+        // What went wrong is worth more than that this did, too.
+        fs::remove_file(&beside).ok();
+    }
+    done?;
+    Ok(make_names_durable(path)?)
+}
+
+fn fill(path: &Path, contents: &Contents) -> Result<(), redb::Error> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    // There are Secrets in it.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let backend = FileBackend::new(options.open(path)?)?;
+    let database = Database::builder().create_with_backend(backend)?;
+    file::begin(&database, contents)?;
+    Ok(database.close()?)
+}
+
+fn put_in_place(beside: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(beside, path) {
+        Ok(()) => fs::remove_file(beside),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // Some file systems have no links. There the look and the renaming are two steps.
+        Err(_) if path.try_exists()? => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_) => fs::rename(beside, path),
+    }
+}
+
+/// In the same folder: a link cannot leave its file system.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    PathBuf::from(name)
+}
+
+/// A file is durable under its name once its folder is.
+fn make_names_durable(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    if cfg!(unix) {
+        fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
