@@ -42,7 +42,7 @@ const FORMAT: u64 = 1;
 const CACHE: usize = 16 << 20;
 /// redb begins with 1.5 MB and keeps 4 kB objects in pages of 8 kB: below these, compacting gains little.
 const SMALL: u64 = 16 << 20;
-const LOOSE: u64 = 6;
+const LOOSE: u64 = 4;
 
 /// Makes a store's file where there is none.
 pub(super) fn make_sure_of(path: &Path) -> Result<(), NotOpened> {
@@ -151,6 +151,13 @@ impl File {
             .compact()
             .map(drop)
             .map_err(|error| self.failed(&error.into()))
+    }
+
+    pub(super) fn close(mut self) {
+        // What was refused shall not be there at the next start. If that cannot be helped now, it could not before.
+        if self.given_up.is_none() {
+            self.mended().map(drop).ok();
+        }
     }
 
     fn failed(&mut self, error: &redb::Error) -> Trouble {

@@ -1,5 +1,5 @@
-//! A file that is new: whole, durable, and in nobody's way. It is written beside its place and then linked into it, which
-//! fails where a file is: no crash leaves half a store under its name, and of two programs that make one, one is first.
+//! A file that is new: whole, durable, and in nobody's way. It is written beside its place and then linked into it, and
+//! that fails where a file is: no crash leaves half a store under its name, and of two programs one is first.
 
 use std::fs::{self, OpenOptions};
 use std::io;

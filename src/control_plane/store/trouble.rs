@@ -3,15 +3,15 @@
 use std::io;
 use std::path::Path;
 
-/// Why a write is refused that has nothing to do with the object. It may be found written after a restart, if the program
-/// ends before the file could be mended; while the program runs nobody sees it.
+/// Why a write is refused that has nothing to do with the object. Nobody sees it while the program runs; if it is killed
+/// before the file could be mended, the write may be found after the restart.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// The next write tries again.
     #[error("there is no room for {file}: {error}; nothing was written; free some space and try again")]
     Full { file: String, error: String },
-    /// Nothing is written any more. Once an fsync has failed, what the system shows of a file need not be on the disk: to
-    /// go on could ruin what is there.
+    /// Nothing is written any more. Once an fsync has failed, what the system shows of a file need not be on the disk:
+    /// to go on could ruin what is there.
     #[error(
         "{file} cannot be written any more: {error}; look after the disk, then start quartermaster again"
     )]

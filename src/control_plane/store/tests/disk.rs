@@ -1,5 +1,5 @@
-//! A disk as it is in bad hours: what was not synced may be lost, wholly, in part or torn, in any order; it gets full; the
-//! power goes; a sync takes its time.
+//! A disk as it is in bad hours: what was not synced may be lost, wholly, in part or torn, in any order; it gets full;
+//! the power goes; a sync takes its time.
 
 use std::fmt;
 use std::io;

@@ -1,7 +1,7 @@
 //! A process that writes is killed, again and again; what it was answered is there.
 //!
-//! The test runs its own program once more with `FILE` set: that one opens the store, writes with several writers at once,
-//! says every answer on its standard output, and never ends by itself. What it said is in the pipe when it is dead.
+//! The test runs its own program once more with `FILE` set: that one opens the store, writes with several writers at
+//! once, says every answer on its standard output, and never ends by itself. What it said is in the pipe when it is dead.
 
 use std::collections::HashMap;
 use std::env;

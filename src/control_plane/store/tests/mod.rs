@@ -75,6 +75,7 @@ fn watch(store: &Store, beginning: Beginning) -> Watch {
 fn told(watch: &mut Watch) -> (Vec<Notice>, bool) {
     let mut told = Vec::new();
     loop {
+        assert!(told.len() < 10_000, "it tells the same again and again");
         match watch.next().now_or_never() {
             Some(Some(notice)) => told.push(notice),
             Some(None) => return (told, true),

@@ -201,6 +201,28 @@ fn a_full_disk_refuses_one_batch_whole_wherever_it_is_noticed() {
 }
 
 #[test]
+fn a_refused_batch_is_not_there_at_the_next_start() {
+    let new = new_disk();
+    let mut refused = 0;
+    for at in 0..40 {
+        let disk = new.copy();
+        let mut bench = Bench::new(&disk);
+        let batch = bench.batch();
+        bench.file.commit(batch.events()).unwrap();
+        bench.take_in(batch);
+        let batch = bench.batch();
+        disk.fail_at(at, Fault::Once(io::ErrorKind::StorageFull));
+        if bench.file.commit(batch.events()).is_err() {
+            refused += 1;
+            let expected = bench.contents();
+            bench.file.close();
+            assert_eq!(found_on(&disk), expected, "full at operation {at}");
+        }
+    }
+    assert!(refused > 5, "{refused}");
+}
+
+#[test]
 fn after_a_failed_sync_nothing_is_written_any_more() {
     let disk = new_disk();
     let mut bench = Bench::new(&disk);

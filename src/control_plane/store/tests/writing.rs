@@ -88,7 +88,7 @@ async fn no_write_is_lost_among_writers_of_one_object() {
                     match store.write(agent("counter"), expected, change).await {
                         Ok(_) => break,
                         Err(NotWritten::Changed { present }) => stored = present.unwrap(),
-                        Err(NotWritten::Storage(trouble)) => panic!("{trouble}"),
+                        Err(NotWritten::Storage(_) | NotWritten::Unreadable(_)) => panic!("no conflict"),
                     }
                 }
             }
@@ -186,6 +186,40 @@ async fn a_full_disk_is_said_and_passes() {
     assert_eq!(lines(&told(&mut watch).0), ["MODIFIED alice 3"]);
     store.close().await;
     assert_eq!(on(&disk.copy()).get(&agent("alice")), Some(again));
+}
+
+/// The second of two that create the same object would be told of the first, which never was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_lost_to_a_write_that_failed_is_told_of_the_failure() {
+    let disk = new_disk();
+    let store = on(&disk);
+    disk.hold_syncs();
+    let key = agent("first");
+    let mut first = Box::pin(put(&store, &key, "one"));
+    assert!(futures::poll!(&mut first).is_pending());
+    let waiting = disk.clone();
+    tokio::task::spawn_blocking(move || waiting.wait_for_a_sync())
+        .await
+        .unwrap();
+    let create = || {
+        store.write(
+            agent("alice"),
+            Expected::Absent,
+            Change::Put(object(&agent("alice"), "")),
+        )
+    };
+    let (mut one, mut other) = (Box::pin(create()), Box::pin(create()));
+    assert!(futures::poll!(&mut one).is_pending() && futures::poll!(&mut other).is_pending());
+    disk.fail_at(0, Fault::Once(std::io::ErrorKind::StorageFull));
+    disk.let_syncs_go();
+    first.await;
+    for answer in [one.await, other.await] {
+        assert!(
+            matches!(answer, Err(NotWritten::Storage(Trouble::Full { .. }))),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(store.get(&agent("alice")), None);
 }
 
 #[tokio::test]
