@@ -23,8 +23,8 @@ pub(super) struct File {
     /// The batch that failed: the file may hold it.
     doubtful: Vec<Arc<Event>>,
     given_up: Option<Trouble>,
-    /// How long the file was after the last compaction.
-    compacted: u64,
+    /// After the last compaction: how long the file was, and what was in it.
+    compacted: Option<(u64, u64)>,
 }
 
 pub(super) enum Place {
@@ -96,7 +96,7 @@ impl File {
             durable: about.revision,
             doubtful: Vec::new(),
             given_up: None,
-            compacted: 0,
+            compacted: None,
         };
         let objects = contents.objects.iter();
         file.tidy(objects.map(|(_, stored)| stored.bytes.len()).sum());
@@ -109,8 +109,11 @@ impl File {
 
     /// All of it, durably, or nothing.
     pub(super) fn commit(&mut self, events: &[Arc<Event>]) -> Result<(), Trouble> {
-        let (Some(last), None) = (events.last(), &self.given_up) else {
-            return self.given_up.clone().map_or(Ok(()), Err);
+        if let Some(trouble) = &self.given_up {
+            return Err(trouble.clone());
+        }
+        let Some(last) = events.last() else {
+            return Ok(());
         };
         let changes = events.iter().map(|event| (&event.key, event.remains()));
         let written = match self.mended() {
@@ -128,19 +131,22 @@ impl File {
         }
     }
 
-    /// Whether the file takes far more than what is in it; then it is made smaller.
+    /// Makes the file smaller where it is far longer than what is in it.
     pub(super) fn tidy(&mut self, present_bytes: usize) {
         let Ok(length) = self.place.length() else { return };
         let present = u64::try_from(present_bytes).unwrap_or(u64::MAX);
-        // If it has not become smaller the last time, it shall grow before the next.
-        let loose = length > SMALL.max(present.saturating_mul(LOOSE));
-        if !loose || length < self.compacted.saturating_mul(2) {
+        let is_loose = length > SMALL.max(present.saturating_mul(LOOSE));
+        // It may be as small as it gets, and then every write would try again.
+        let has_changed = self.compacted.is_none_or(|(length_then, present_then)| {
+            length >= length_then.saturating_mul(2) || present <= present_then / 2
+        });
+        if !(is_loose && has_changed) {
             return;
         }
         if let Err(trouble) = self.compact() {
             tracing::warn!("the store could not be compacted: {trouble}");
         }
-        self.compacted = self.place.length().unwrap_or(length);
+        self.compacted = Some((self.place.length().unwrap_or(length), present));
     }
 
     pub(super) fn compact(&mut self) -> Result<(), Trouble> {

@@ -80,6 +80,10 @@ impl NotOpened {
             let what = what.clone();
             return Self::Damaged { file, what };
         }
+        if kind(error) == Some(io::ErrorKind::UnexpectedEof) {
+            let what = "it has been cut short".to_owned();
+            return Self::Damaged { file, what };
+        }
         let error = text(error);
         Self::Failing { file, error }
     }
