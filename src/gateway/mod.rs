@@ -6,12 +6,14 @@
 //! spends more refused tokens than the gateway's lock-out allows ([`guard`]).
 
 pub mod address;
+pub mod close;
 pub mod commit;
 pub mod configuration;
 pub mod connection;
 pub mod contract;
 pub mod credentials;
 pub mod device;
+pub mod device_token;
 pub mod dial;
 pub mod frame;
 pub mod guard;

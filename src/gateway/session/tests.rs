@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use super::*;
 use crate::gateway::credentials::{Identity, Token};
 use crate::gateway::device::DeviceKey;
+use crate::gateway::device_token::InMemory;
 use crate::gateway::dial::Stream;
 use crate::gateway::guard::Hold;
 
@@ -143,6 +144,7 @@ fn session(stage: &Stage, wanted: Wanted) -> Session {
     let surroundings = Surroundings {
         dial: Arc::new(stage.clone()),
         guard: Guard::default(),
+        device_tokens: Arc::new(InMemory::default()),
         meter: Arc::new(|_, _| {}),
     };
     Session::start(wanted, surroundings, 7, || {})
@@ -248,6 +250,7 @@ async fn many_wrong_tokens_at_once_cost_three_tries_and_then_the_right_one_is_ac
     let surroundings = Surroundings {
         dial: Arc::new(stage.clone()),
         guard: Guard::default(),
+        device_tokens: Arc::new(InMemory::default()),
         meter: Arc::new(|_, _| {}),
     };
     let sessions: Vec<Session> = (0..8)
@@ -285,6 +288,7 @@ async fn a_request_that_had_to_wait_is_not_forgotten() {
     let surroundings = Surroundings {
         dial: Arc::new(stage.clone()),
         guard: Guard::default(),
+        device_tokens: Arc::new(InMemory::default()),
         meter: Arc::new(|_, _| {}),
     };
     let sessions: Vec<Session> = ["a", "b", "c"]
@@ -314,6 +318,7 @@ async fn the_link_of_an_unreachable_gateway_changes_once_however_often_it_is_tri
     let surroundings = Surroundings {
         dial: Arc::new(stage.clone()),
         guard: Guard::default(),
+        device_tokens: Arc::new(InMemory::default()),
         meter: Arc::new(|_, _| {}),
     };
     let count = Arc::clone(&changes);
