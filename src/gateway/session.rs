@@ -199,7 +199,11 @@ impl Keeper {
             let new_target = before
                 .as_ref()
                 .is_none_or(|before| before.target != wanted.target);
-            let asked = owed || before.as_ref().is_some_and(|before| before.ask != wanted.ask);
+            // Another url may lead to another gateway even where host and port are the same: a mend like any other.
+            let asked = owed
+                || before.as_ref().is_some_and(|before| {
+                    before.ask != wanted.ask || before.target.address != wanted.target.address
+                });
             if new_target {
                 self.back_off.failures = 0;
                 self.say(&wanted, State::Connecting);

@@ -239,6 +239,19 @@ async fn a_mended_token_is_tried_at_once_and_so_is_a_request() {
     assert!(before.elapsed() < Duration::from_secs(1), "at once");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_mended_url_is_tried_at_once_even_at_the_same_host_and_port() {
+    let stage = Stage::default().then(refusing).then(good);
+    let session = session(&stage, wanted("right"));
+    until(&session, is_down).await;
+    let before = Instant::now();
+    let mut mended = wanted("right");
+    mended.target.address = Address::parse("ws://gateway:18789/behind/a/proxy").unwrap();
+    session.want(mended);
+    until(&session, is_up).await;
+    assert!(before.elapsed() < Duration::from_secs(1), "at once");
+}
+
 /// Of sessions that all start at once, the fourth hears of the first three refusals before it spends a try.
 #[tokio::test(start_paused = true)]
 async fn many_wrong_tokens_at_once_cost_three_tries_and_then_the_right_one_is_accepted() {
