@@ -56,6 +56,18 @@ impl Cause {
         }
     }
 
+    /// What happened, where there is more to say than the code and the gateway's own reason.
+    pub fn in_words(self) -> Option<&'static str> {
+        match self {
+            Self::Restarting => Some("the gateway restarts"),
+            Self::Starting => Some("the gateway is starting"),
+            Self::Invalidated => Some("the gateway's authentication or policy changed"),
+            Self::Failed => Some("the gateway failed inside"),
+            Self::TooLarge => Some("a proxy on the way takes only shorter messages than the gateway"),
+            Self::Leaving | Self::NotUnderstood | Self::Refused | Self::Other(_) => None,
+        }
+    }
+
     pub fn again(self) -> Again {
         match self {
             // The first try comes within half a second; what is still so then is told by a refusal.
@@ -68,6 +80,39 @@ impl Cause {
             | Self::Other(_) => Again::BackOff,
             // No failure, so that it does not count as one: a 2026.2.9 restarts after every write.
             Self::Restarting | Self::Starting => Again::After(RESTART),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trouble::Trouble;
+    use super::*;
+
+    #[test]
+    fn each_code_says_whose_fault_it_is_and_when_again() {
+        let after = Again::After(RESTART);
+        for (code, whose, again) in [
+            (1000, Whose::Gateway, Again::BackOff),
+            (1001, Whose::Gateway, Again::BackOff),
+            (1002, Whose::Us, Again::BackOff),
+            (1003, Whose::Us, Again::BackOff),
+            (1007, Whose::Us, Again::BackOff),
+            (1008, Whose::Person, Again::BackOff),
+            (1009, Whose::Us, Again::BackOff),
+            (1010, Whose::Us, Again::BackOff),
+            (1011, Whose::Gateway, Again::BackOff),
+            (1012, Whose::Gateway, after),
+            (1013, Whose::Gateway, after),
+            (4001, Whose::Person, Again::BackOff),
+            (4999, Whose::Gateway, Again::BackOff),
+        ] {
+            let reason = String::new();
+            let lost = Trouble::Lost {
+                code: Some(code),
+                reason,
+            };
+            assert_eq!((lost.whose(), lost.again()), (whose, again), "{code}");
         }
     }
 }
