@@ -309,7 +309,7 @@ fn of_refusal(refusal: &Refusal, credentials: &Credentials) -> Trouble {
 }
 
 /// A connect without usable scopes still succeeds, so they are checked here and not at the first refused call.
-fn hello(payload: &Value, credentials: &Credentials, secrets: &Secrets) -> Result<Hello, Trouble> {
+pub(super) fn hello(payload: &Value, credentials: &Credentials, secrets: &Secrets) -> Result<Hello, Trouble> {
     let protocol = payload.get("protocol").and_then(Value::as_u64);
     let version = payload.pointer("/server/version").and_then(Value::as_str);
     let (Some(protocol), Some(version)) = (protocol, version) else {
