@@ -564,6 +564,7 @@ pub(super) fn start(request: Request) {
     let Request {
         world,
         client,
+        life: _,
         id,
         method,
         params,
