@@ -284,7 +284,12 @@ pub(super) async fn admit(
             Ok(by) => {
                 let proxied = head.speaks_for_a_proxy() && contract.clears_scopes();
                 let local = peer.is_loopback() && !proxied;
-                return let_in(world, &mut state, (peer, local), &asked, device, by).map_err(Refused::from);
+                let from = Origin {
+                    peer,
+                    on_loopback: local,
+                    is_page: head.header("origin").is_some(),
+                };
+                return let_in(world, &mut state, &from, &asked, device, by).map_err(Refused::from);
             }
             Err(refusal) => refusal,
         }
@@ -510,21 +515,36 @@ fn with_reason(
     }
 }
 
+/// Where a client comes from.
+struct Origin {
+    peer: Peer,
+    /// And no proxy between.
+    on_loopback: bool,
+    /// An Origin says so: a page in somebody's browser, which is nobody's own backend.
+    is_page: bool,
+}
+
 fn let_in(
     world: &World,
     state: &mut State,
-    (peer, on_loopback): (Peer, bool),
+    from: &Origin,
     asked: &Asked<'_>,
     device: Option<Device>,
     by: By,
 ) -> Result<Greeted, Refusal> {
     let contract = world.contract;
+    let Origin {
+        peer,
+        on_loopback,
+        is_page,
+    } = *from;
     let open_ui = asked.is_control_ui() && control_ui_needs_no_device(world, state);
     if asked.is_control_ui() && !open_ui {
         control_ui_may_enter(world, asked, device.is_some())?;
     }
-    let own_backend = on_loopback && asked.is("gateway-client", "backend");
-    let own_client = own_backend || (on_loopback && asked.is("cli", "cli"));
+    let own = on_loopback && !is_page;
+    let own_backend = own && asked.is("gateway-client", "backend");
+    let own_client = own_backend || (own && asked.is("cli", "cli"));
     let asked_scopes = asked.scopes.clone().unwrap_or_default();
     let granted = if contract == Contract::V2026_2_9 && asked_scopes.is_empty() {
         Granted::Everything

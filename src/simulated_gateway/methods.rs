@@ -12,7 +12,7 @@ use super::connection::Client;
 use super::contract::Contract;
 use super::faults::{self, Armed};
 use super::refusal::{Answer, Refusal};
-use super::shape::{self, Kind, Property, Shape, may, must};
+use super::shape::{self, Kind, OTHERS, Property, Shape, may, must};
 use super::world::{Request, State, World};
 use super::writes::{self, Write};
 use super::{agents, chat, config, cron, files, hello, pairing, sessions, system};
@@ -489,6 +489,7 @@ const WAKE: &[Property] = &[
     must("text", Kind::Text(1)),
     may("sessionKey", Kind::Text(1)),
     may("agentId", Kind::Text(1)),
+    OTHERS,
 ];
 const WAKE_2_9: &[Property] = &[
     must("mode", Kind::AnyOf(&["now", "next-heartbeat"])),
@@ -545,12 +546,41 @@ fn takes(method: &Method, contract: Contract) -> Option<&'static [Property]> {
 }
 
 fn scope(method: &Method, contract: Contract) -> Option<&'static str> {
-    match (method.name, contract) {
-        // There everything that is not known to be harmless is the admin's.
-        ("sessions.patch", Contract::V2026_2_9) => ADMIN,
-        _ => method.scope,
+    match contract {
+        Contract::V2026_9_6 | Contract::V2026_7_35 => method.scope,
+        // There everything that is not known to be harmless is the admin's, reading the configuration too.
+        Contract::V2026_2_9 => [(READ, READ_2_9), (WRITE, WRITE_2_9), (PAIR, PAIR_2_9)]
+            .into_iter()
+            .find_map(|(scope, names)| names.contains(&method.name).then_some(scope))
+            .unwrap_or(ADMIN),
     }
 }
+
+const READ_2_9: &[&str] = &[
+    "agent.identity.get",
+    "agents.list",
+    "channels.status",
+    "chat.history",
+    "cron.list",
+    "cron.status",
+    "health",
+    "last-heartbeat",
+    "models.list",
+    "node.list",
+    "sessions.list",
+    "sessions.preview",
+    "status",
+    "system-presence",
+    "usage.status",
+];
+const WRITE_2_9: &[&str] = &["agent", "agent.wait", "chat.abort", "chat.send", "wake"];
+const PAIR_2_9: &[&str] = &[
+    "device.pair.approve",
+    "device.pair.list",
+    "device.pair.reject",
+    "device.token.revoke",
+    "device.token.rotate",
+];
 
 /// Methods that a gateway answers without advertising them.
 const UNADVERTISED: &[&str] = &["connect", "device.pair.list", "chat.inject"];
