@@ -89,7 +89,7 @@ impl World {
         let clock = Clock::starting_at(settings.started_at_ms);
         let mut dice = Dice::seeded(settings.seed);
         let places = Places::of(&settings);
-        let config = Config::first(&settings, dice.bytes());
+        let config = Config::first(&settings, &places, dice.bytes());
         let mut roster = Roster::default();
         roster.follow(config.document(), contract, &places, &[]);
         let jobs = Jobs::first(contract, &config, &roster, clock.now_ms(), &mut dice);
