@@ -12,6 +12,7 @@ use super::contract::Contract;
 use super::faults::Armed;
 use super::methods::{self, Call};
 use super::refusal::{Answer, Refusal};
+use super::restart::Wish;
 use super::roster::{self, Newborn};
 use super::world::{State, World};
 use super::{agents, clock, config, cron, events, merge, reload, restart, revision};
@@ -97,7 +98,7 @@ pub(super) fn start(
         world.pause(until_there).await;
         let wrote = write_it(&call, plan);
         world.pause(until_answered).await;
-        finish(&call, &id, wrote, &armed);
+        finish(&call, &id, write, wrote, &armed);
     });
 }
 
@@ -388,7 +389,7 @@ fn complete(call: &Call<'_>, state: &State, answer: &mut Value, changed: &[Strin
 }
 
 /// Answers, and does what follows from the write: nothing, a restart, or the end of connections with the old token.
-fn finish(call: &Call<'_>, id: &Value, wrote: Wrote, armed: &Armed) {
+fn finish(call: &Call<'_>, id: &Value, write: Write, wrote: Wrote, armed: &Armed) {
     let Wrote {
         answer,
         changed,
@@ -408,7 +409,7 @@ fn finish(call: &Call<'_>, id: &Value, wrote: Wrote, armed: &Armed) {
     if contract.closes_before_answering() && (restarts || close.is_some()) {
         match close {
             Some(reason) => close_shared(world, reason),
-            None => restart::schedule(world),
+            None => restart::schedule(world, Wish::ChangedFile),
         }
         return;
     }
@@ -417,7 +418,10 @@ fn finish(call: &Call<'_>, id: &Value, wrote: Wrote, armed: &Armed) {
         close_shared(world, reason);
     }
     if restarts {
-        restart::schedule(world);
+        restart::schedule(world, Wish::ChangedFile);
+    }
+    if contract == Contract::V2026_2_9 && matches!(write, Write::Patch | Write::Apply) {
+        restart::schedule(world, Wish::Written);
     }
     if born {
         let telling = Arc::clone(world);
