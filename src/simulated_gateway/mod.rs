@@ -42,6 +42,7 @@ mod lockout;
 mod merge;
 mod methods;
 mod pairing;
+mod params;
 mod refusal;
 mod reload;
 mod restart;
