@@ -31,6 +31,7 @@ mod device;
 mod events;
 mod faults;
 mod files;
+mod greeting;
 mod handshake;
 mod hello;
 mod http;
