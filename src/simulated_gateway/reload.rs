@@ -39,15 +39,17 @@ impl Reload {
     }
 }
 
-/// Whether a write that changed these paths ends in a restart. The shared token is said to need one, and is taken over
-/// without.
+/// Whether a write that changed these paths ends in a restart. 2026.9.6 says that of its shared token, and takes a new one
+/// over without.
 pub(super) fn restarts(changed: &[String], contract: Contract) -> bool {
     const CREDENTIALS: [&str; 2] = ["gateway.auth.token", "gateway.auth.password"];
+    let needs_it = |path: &String| Reload::of(path, contract) == Restart;
     match contract {
         Contract::V2026_2_9 => true,
-        Contract::V2026_7_35 | Contract::V2026_9_6 => changed
+        Contract::V2026_7_35 => changed.iter().any(needs_it),
+        Contract::V2026_9_6 => changed
             .iter()
-            .any(|path| !CREDENTIALS.contains(&path.as_str()) && Reload::of(path, contract) == Restart),
+            .any(|path| needs_it(path) && !CREDENTIALS.contains(&path.as_str())),
     }
 }
 
@@ -289,12 +291,15 @@ mod tests {
     }
 
     #[test]
-    fn a_new_token_is_said_to_restart_and_does_not() {
+    fn a_new_token_is_said_to_restart_and_does_not_on_9_6() {
         let token = ["gateway.auth.token".to_owned()];
-        for contract in [Contract::V2026_9_6, Contract::V2026_7_35] {
+        for (contract, does) in [
+            (Contract::V2026_9_6, false),
+            (Contract::V2026_7_35, true),
+            (Contract::V2026_2_9, true),
+        ] {
             assert_eq!(Reload::of(&token[0], contract), Restart);
-            assert!(!restarts(&token, contract));
+            assert_eq!(restarts(&token, contract), does);
         }
-        assert!(restarts(&token, Contract::V2026_2_9));
     }
 }

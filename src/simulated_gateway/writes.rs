@@ -407,14 +407,9 @@ fn finish(call: &Call<'_>, id: &Value, write: Write, wrote: Wrote, armed: &Armed
         None
     };
     let answer: Answer = Ok(answer);
-    if contract.closes_before_answering() && (restarts || close.is_some()) {
-        match close {
-            Some(reason) => close_shared(world, reason),
-            None => restart::schedule(world, Wish::ChangedFile),
-        }
-        return;
+    if !contract.closes_before_answering() || (!restarts && close.is_none()) {
+        methods::reply(world, call.client, id, answer, armed);
     }
-    methods::reply(world, call.client, id, answer, armed);
     if let Some(reason) = close {
         close_shared(world, reason);
     }

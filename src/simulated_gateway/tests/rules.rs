@@ -221,6 +221,8 @@ async fn a_changed_token_ends_who_came_with_the_old_one() {
             Err(close) => close,
         };
         assert_eq!(close, (4001, "gateway auth changed".to_owned()));
+        // 7.35 restarts as well.
+        sleep(Duration::from_secs(1)).await;
         let mut again = Client::open(&gateway, Peer::LOOPBACK).await;
         let mut params = connect_params();
         params["auth"]["token"] = json!("new");

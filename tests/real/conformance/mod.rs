@@ -69,6 +69,7 @@ macro_rules! cases {
 /// On the gateway's own loopback.
 const ONE_GATEWAY: &[Case] = cases! {
     ALL agents::the_list_of_a_new_gateway;
+    ALL files::a_new_workspace_is_seeded;
     ALL handshake::the_challenge_comes_first;
     ALL handshake::hello_has_the_shape_we_read;
     ALL handshake::hello_advertises_what_the_gateway_can_do;
@@ -174,7 +175,6 @@ const ONE_GATEWAY: &[Case] = cases! {
     NEWER files::a_file_that_is_too_big_to_be_read;
     ALL files::a_link_is_refused;
     ALL files::many_at_once;
-    ALL files::a_new_workspace_is_seeded;
     NEWER files::the_workspace_can_be_looked_at;
     ALL config::it_has_the_keys_we_read;
     ALL config::the_hash_is_the_same_while_nothing_changes;
