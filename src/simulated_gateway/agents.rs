@@ -295,6 +295,10 @@ pub(super) fn deleted(
         let before = bindings.len();
         bindings.retain(|binding| binding.get("agentId").and_then(Value::as_str) != Some(&agent.id));
         removed = before - bindings.len();
+        // The last one takes the list along.
+        if bindings.is_empty() && let Some(document) = document.as_object_mut() {
+            document.remove("bindings");
+        }
     }
     Ok((agent, removed))
 }

@@ -93,7 +93,7 @@ pub(super) fn agent(state: &mut State, call: &Call<'_>) -> Answer {
 fn admit(state: &mut State, call: &Call<'_>, key: &str, run_id: &str) -> Answer {
     let contract = call.contract();
     let message = call.text("message");
-    if message.is_empty() && !call.params.contains_key("attachments") {
+    if message.trim().is_empty() && !call.params.contains_key("attachments") {
         return Err(Refusal::invalid("message or attachment required"));
     }
     let now = Instant::now();

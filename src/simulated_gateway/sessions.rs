@@ -166,26 +166,34 @@ pub(super) fn reset(state: &mut State, call: &Call<'_>) -> Answer {
     let (key, now_ms, contract) = (key_of(state, call, "key"), call.now_ms(), call.contract());
     let fresh = state.sessions.find(&key).is_none();
     let revision = state.dice.uuid();
+    let another = state.dice.uuid();
     let session = state.open_session(&key, now_ms);
     session.touch(now_ms);
     session.status = None;
     session.system_sent = false;
     session.messages.clear();
-    if !fresh {
-        session.revision = revision;
-        if contract == Contract::V2026_9_6 {
+    match contract {
+        Contract::V2026_9_6 if fresh => {}
+        // The session stays, in another life.
+        Contract::V2026_9_6 => {
+            session.revision = revision;
             session.messages.push(
                 json!({ "role": "system", "content": [{ "type": "text", "text": "Reset" }],
                 "timestamp": now_ms, "__openclaw": { "kind": "reset", "seq": 1 } }),
             );
         }
+        Contract::V2026_7_35 | Contract::V2026_2_9 => session.id = another,
     }
     Ok(json!({ "ok": true, "key": key, "entry": session.entry(contract) }))
 }
 
 pub(super) fn delete(state: &mut State, call: &Call<'_>) -> Answer {
     let key = key_of(state, call, "key");
-    if call.contract() == Contract::V2026_9_6 && key.ends_with(":main") {
+    let is_kept = match call.contract() {
+        Contract::V2026_9_6 => key.ends_with(":main"),
+        Contract::V2026_7_35 | Contract::V2026_2_9 => key == full_key("main", state.roster.default_id()),
+    };
+    if is_kept {
         return Err(Refusal::invalid(format!(
             "Cannot delete the main session ({key})."
         )));
