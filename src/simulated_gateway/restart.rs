@@ -101,6 +101,6 @@ async fn run(world: &Arc<World>) {
         world.phase.send_replace(Phase::Starting);
         world.pause(starting).await;
     }
-    world.lock().boot();
+    world.lock().boot(world.contract);
     world.phase.send_replace(Phase::Up);
 }

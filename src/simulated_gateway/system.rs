@@ -25,7 +25,7 @@ impl State {
     }
 
     /// A start forgets what was only in memory: budgets, lock-outs, runs.
-    pub(super) fn boot(&mut self) {
+    pub(super) fn boot(&mut self, contract: Contract) {
         self.boot_id = self.dice.uuid();
         self.booted = Instant::now();
         self.restart_is_due = false;
@@ -33,6 +33,7 @@ impl State {
         self.lock_outs = super::lockout::LockOuts::default();
         self.runs = super::chat::Runs::default();
         self.presence_version = 1;
+        self.numbering = super::events::Numbering::of(contract);
     }
 
     pub(super) fn health(&self, world: &World) -> Value {
