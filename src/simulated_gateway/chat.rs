@@ -133,7 +133,8 @@ fn admit(state: &mut State, call: &Call<'_>, key: &str, run_id: &str) -> Answer 
         }));
     }
     let (world, run_id_owned, key_owned) = (Arc::clone(call.world), run_id.to_owned(), key.to_owned());
-    tokio::spawn(async move { turn(&world, &run_id_owned, &key_owned).await });
+    call.world
+        .spawn(async move { turn(&world, &run_id_owned, &key_owned).await });
     Ok(json!({ "runId": run_id, "status": "started" }))
 }
 
@@ -290,7 +291,8 @@ pub(super) fn inject(state: &mut State, call: &Call<'_>) -> Answer {
 /// `agent.wait`: answers when a run has ended, or when it has been long enough.
 pub(super) fn wait(world: Arc<World>, client: Arc<Client>, id: Value, params: Map<String, Value>) {
     const LONGEST: u64 = 30_000;
-    tokio::spawn(async move {
+    let waiting = Arc::clone(&world);
+    waiting.spawn(async move {
         let run_id = params
             .get("runId")
             .and_then(Value::as_str)

@@ -306,6 +306,7 @@ fn take(world: &Arc<World>, client: &Arc<Client>, text: &str) {
     let request = Request {
         world: Arc::clone(world),
         client: Arc::clone(client),
+        life: *world.life.borrow(),
         id: id.unwrap_or_default(),
         method: frame
             .get("method")

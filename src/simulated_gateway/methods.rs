@@ -569,6 +569,7 @@ pub(super) fn start(request: Request) {
     let Request {
         world,
         client,
+        life: _,
         id,
         method,
         params,

@@ -187,7 +187,8 @@ impl SimulatedGateway {
         if !self.world.listens() {
             return Err(NotListening);
         }
-        Ok(connection::serve(Arc::clone(&self.world), stream, peer))
+        let serving = connection::serve(Arc::clone(&self.world), stream, peer);
+        Ok(self.world.in_this_life(serving))
     }
 
     /// Accepts connections for ever. While the gateway restarts the listener is closed, so that nobody can connect.
@@ -207,7 +208,8 @@ impl SimulatedGateway {
                 accepted = open.accept() => {
                     let Ok((stream, from)) = accepted else { continue };
                     stream.set_nodelay(true).ok();
-                    tokio::spawn(connection::serve(Arc::clone(&self.world), stream, Peer(from.ip())));
+                    self.world
+                        .spawn(connection::serve(Arc::clone(&self.world), stream, Peer(from.ip())));
                 }
                 changed = phase.changed() => {
                     if changed.is_err() {

@@ -1,5 +1,6 @@
 //! A gateway's restart: a word of warning, every connection closed with 1012, nobody at the door for a while, then
-//! somebody who says "starting", then a gateway that remembers its configuration and files but none of its promises.
+//! somebody who says "starting", then a gateway that remembers its configuration and files but none of its promises. And
+//! its death by SIGKILL, which warns nobody.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,12 +68,43 @@ pub(super) fn schedule_after(world: &Arc<World>, delay: Duration) {
         }
         state.restart_is_due = true;
     }
-    let world = Arc::clone(world);
-    tokio::spawn(async move {
-        world.pause(delay).await;
-        run(&world).await;
+    let restarting = Arc::clone(world);
+    world.spawn(async move {
+        restarting.pause(delay).await;
+        run(&restarting).await;
     });
 }
+
+/// A killed process says nothing to anybody. Its connections end without a word, a write that had not reached the disk is
+/// lost, one that had is there although nobody was told, and the next process knows what is on the disk.
+pub(super) fn kill(world: &Arc<World>) {
+    {
+        let mut state = world.lock();
+        // Ends everything that was begun with `World::spawn`, other restarts included.
+        world.life.send_modify(|life| *life += 1);
+        for client in std::mem::take(&mut state.clients).into_values() {
+            client.cut();
+        }
+        state.runs = super::chat::Runs::default();
+        state.faults.wedged = false;
+        state.restart_is_due = true;
+        world.phase.send_replace(Phase::Down);
+        world.frozen.send_replace(false);
+    }
+    let starting = Arc::clone(world);
+    world.spawn(async move {
+        // Others see that nobody was there, even without delays.
+        tokio::task::yield_now().await;
+        starting.pause(COLD_START).await;
+        starting.phase.send_replace(Phase::Starting);
+        starting.pause(times(starting.contract).starting).await;
+        starting.lock().boot();
+        starting.phase.send_replace(Phase::Up);
+    });
+}
+
+/// From a new process to an open door. Real gateways take 2 to 15 s.
+const COLD_START: Duration = Duration::from_secs(3);
 
 async fn run(world: &Arc<World>) {
     let Times {

@@ -39,6 +39,8 @@ pub(super) struct World {
     queue: mpsc::UnboundedSender<Request>,
     waiting: AtomicUsize,
     pub(super) phase: watch::Sender<Phase>,
+    /// How often it was killed. Whatever belongs to an earlier life has ended.
+    pub(super) life: watch::Sender<u64>,
     /// While true, nothing is answered.
     pub(super) frozen: watch::Sender<bool>,
 }
@@ -73,6 +75,8 @@ pub(super) struct State {
 pub(super) struct Request {
     pub(super) world: Arc<World>,
     pub(super) client: Arc<Client>,
+    /// In which life of the gateway it came.
+    pub(super) life: u64,
     pub(super) id: Value,
     pub(super) method: String,
     pub(super) params: Value,
@@ -127,6 +131,7 @@ impl World {
             queue,
             waiting: AtomicUsize::new(0),
             phase: watch::Sender::new(Phase::Up),
+            life: watch::Sender::new(0),
             frozen: watch::Sender::new(false),
         });
         tokio::spawn(events::beat(Arc::downgrade(&world)));
@@ -147,6 +152,26 @@ impl World {
         let scaled = real.mul_f64(self.settings.delays.max(0.0));
         if !scaled.is_zero() {
             tokio::time::sleep(scaled).await;
+        }
+    }
+
+    /// Begins something that ends with the gateway's process.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(self.in_this_life(task));
+    }
+
+    /// The task, cut off at its next wait when the gateway is killed.
+    pub(super) fn in_this_life(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let mut life = self.life.subscribe();
+        async move {
+            tokio::select! {
+                biased;
+                _ = life.changed() => {}
+                () = task => {}
+            }
         }
     }
 
@@ -179,7 +204,10 @@ async fn work(mut requests: mpsc::UnboundedReceiver<Request>) {
         let world = Arc::clone(&request.world);
         world.thaw().await;
         world.waiting.fetch_sub(1, Ordering::Relaxed);
-        methods::start(request);
+        // Nobody answers what a killed process had not begun.
+        if request.life == *world.life.borrow() {
+            methods::start(request);
+        }
         drop(world);
         tokio::task::yield_now().await;
     }

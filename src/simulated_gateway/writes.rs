@@ -65,7 +65,8 @@ pub(super) fn start(
     params: Map<String, Value>,
     armed: Armed,
 ) {
-    tokio::spawn(async move {
+    let writing = Arc::clone(&world);
+    writing.spawn(async move {
         let _turn = world.writes.lock().await;
         if world.lock().faults.wedged {
             // Whoever holds the lock never lets go.
@@ -575,12 +576,12 @@ fn finish(call: &Call<'_>, id: &Value, wrote: Wrote, armed: &Armed) {
         restart::schedule(world);
     }
     if born {
-        let world = Arc::clone(world);
-        tokio::spawn(async move {
-            world.pause(world.contract.visibility_delay()).await;
-            let mut state = world.lock();
-            cron::follow(&world, &mut state);
-            events::config_changed(&world, &mut state, &["agents".to_owned()]);
+        let telling = Arc::clone(world);
+        world.spawn(async move {
+            telling.pause(telling.contract.visibility_delay()).await;
+            let mut state = telling.lock();
+            cron::follow(&telling, &mut state);
+            events::config_changed(&telling, &mut state, &["agents".to_owned()]);
         });
     }
 }
