@@ -98,7 +98,7 @@ pub(super) fn kill(world: &Arc<World>) {
         starting.pause(COLD_START).await;
         starting.phase.send_replace(Phase::Starting);
         starting.pause(times(starting.contract).starting).await;
-        starting.lock().boot();
+        starting.lock().boot(starting.contract);
         starting.phase.send_replace(Phase::Up);
     });
 }
