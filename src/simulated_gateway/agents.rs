@@ -296,7 +296,9 @@ pub(super) fn deleted(
         bindings.retain(|binding| binding.get("agentId").and_then(Value::as_str) != Some(&agent.id));
         removed = before - bindings.len();
         // The last one takes the list along.
-        if bindings.is_empty() && let Some(document) = document.as_object_mut() {
+        if bindings.is_empty()
+            && let Some(document) = document.as_object_mut()
+        {
             document.remove("bindings");
         }
     }

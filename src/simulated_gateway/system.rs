@@ -32,6 +32,7 @@ impl State {
         self.budget = super::budget::Budget::default();
         self.lock_outs = super::lockout::LockOuts::default();
         self.runs = super::chat::Runs::default();
+        self.sessions.interrupt();
         self.presence_version = 1;
         self.numbering = super::events::Numbering::of(contract);
     }
