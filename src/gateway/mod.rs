@@ -6,6 +6,7 @@
 //! spends more refused tokens than the gateway's lock-out allows ([`guard`]).
 
 pub mod address;
+pub mod binding;
 pub mod commit;
 pub mod configuration;
 pub mod connection;
@@ -18,14 +19,17 @@ pub mod guard;
 pub mod handshake;
 pub mod names;
 pub mod news;
+pub mod reading;
 pub mod refusal;
-mod rpc;
+pub mod rpc;
+pub mod schema;
 pub mod session;
 pub mod trouble;
 pub mod trust;
 pub mod version;
 
 pub use address::Address;
+pub use binding::Binding;
 pub use connection::Connection;
 pub use contract::Contract;
 pub use credentials::{Credentials, Token};

@@ -60,7 +60,7 @@ pub enum Sent {
 
 /// Reads are answered in 1 to 32 ms; the first one after a start has taken 0.6 s, and a gateway that wakes a fleet has
 /// kept silent for 15 s.
-const READ: Duration = Duration::from_secs(30);
+pub(super) const READ: Duration = Duration::from_secs(30);
 /// A write waits for those before it: 3.6 s each at 450 agents.
 const WRITE: Duration = Duration::from_secs(60);
 /// For each entry of a patch on top: 80 ms an agent were measured, growing with their number.
@@ -72,14 +72,19 @@ impl Connection {
         Configuration::parse(&answer).ok_or_else(|| odd("config.get"))
     }
 
-    /// Merges `raw` into the configuration if it is still the one with this hash.
+    /// Merges `raw` into the configuration if it is still the one with this hash. A list that loses items, at any depth, has
+    /// to be among `replace_paths`; 2026.2.9 replaces every list and does not know the parameter.
     pub async fn config_patch(
         &self,
         raw: &Value,
         base_hash: &str,
         entries: usize,
+        replace_paths: &[String],
     ) -> Result<Patched, CallError> {
-        let params = json!({ "raw": raw.to_string(), "baseHash": base_hash });
+        let mut params = json!({ "raw": raw.to_string(), "baseHash": base_hash });
+        if let (false, Some(params)) = (replace_paths.is_empty(), params.as_object_mut()) {
+            params.insert("replacePaths".to_owned(), json!(replace_paths));
+        }
         let deadline = WRITE + WRITE_AN_ENTRY.saturating_mul(u32::try_from(entries).unwrap_or(u32::MAX));
         read("config.patch", self.call("config.patch", params, deadline).await?)
     }

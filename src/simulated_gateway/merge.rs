@@ -48,7 +48,7 @@ fn merge_at(
             for item in new {
                 let known = merged.iter_mut().find(|known| known.get("id") == item.get("id"));
                 match known {
-                    Some(known) => merge_at(known, item, &joined(at, "[]"), contract, replaced, lost),
+                    Some(known) => merge_at(known, item, &format!("{at}[]"), contract, replaced, lost),
                     None => merged.push(item.clone()),
                 }
             }
