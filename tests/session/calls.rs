@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quartermaster::gateway::connection::CallError;
 use quartermaster::gateway::session::Online;
-use quartermaster::simulated_gateway::Contract;
+use quartermaster::simulated_gateway::{Contract, Deed};
 use tokio::time::sleep;
 
 use super::bench::{Bench, CONTRACTS, change, id};
@@ -97,5 +97,45 @@ async fn a_deletion_may_be_repeated() {
         assert_eq!(again, None, "{contract:?}");
         assert_eq!(bench.count("a"), 0);
         bench.assert_foreign_untouched();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_are_listed_with_what_shows_a_change() {
+    for contract in CONTRACTS {
+        let bench = Bench::of(contract).await;
+        bench.session.commits().put(change("a")).await.unwrap();
+        let connection = bench.online().await.connection;
+        connection
+            .file_set(&id("a"), "SOUL.md", "four", None)
+            .await
+            .unwrap();
+        let files = connection.files_list(&id("a")).await.unwrap();
+        let of = |name: &str| files.iter().find(|file| file.name == name).unwrap();
+        assert_eq!(
+            (of("SOUL.md").missing, of("SOUL.md").size),
+            (false, Some(4)),
+            "{contract:?}"
+        );
+        assert!(of("SOUL.md").updated_at_ms.is_some(), "{contract:?}");
+        assert!(of("USER.md").missing, "{contract:?}");
+        let nobody = connection.files_list(&id("nobody")).await;
+        assert!(
+            matches!(nobody, Err(CallError::Refused(_))),
+            "{contract:?}: {nobody:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_is_known_again_where_it_has_an_identity() {
+    for contract in CONTRACTS {
+        let bench = Bench::of(contract).await;
+        let first = bench.online().await.connection.gateway_identity().await.unwrap();
+        assert_eq!(first.is_some(), contract != Contract::V2026_2_9, "{contract:?}");
+        bench.gateway.perform(Deed::Restart);
+        bench.settled().await;
+        let again = bench.online().await.connection.gateway_identity().await.unwrap();
+        assert_eq!(again, first, "{contract:?}: the same after a restart");
     }
 }
