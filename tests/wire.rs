@@ -209,7 +209,7 @@ async fn somebody_elses_write_is_news_where_the_gateway_tells_of_it() {
         let now = theirs.connection.config_get().await.unwrap();
         theirs
             .connection
-            .config_patch(&json!({ "logging": { "level": "debug" } }), &now.hash, 1)
+            .config_patch(&json!({ "logging": { "level": "debug" } }), &now.hash, 1, &[])
             .await
             .unwrap();
         match contract {

@@ -21,3 +21,4 @@ mod beds;
 mod conformance;
 mod line;
 mod schema;
+mod writes;
