@@ -19,5 +19,8 @@
 mod bed;
 mod beds;
 mod conformance;
+#[path = "../fleet/mod.rs"]
+mod fleet;
+mod kill;
 mod line;
 mod schema;
