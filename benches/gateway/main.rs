@@ -23,6 +23,7 @@ mod bed;
 mod fleet;
 
 mod bare;
+mod cost;
 mod memory;
 mod real;
 mod simulated;

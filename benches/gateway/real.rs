@@ -3,17 +3,19 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join_all;
 use quartermaster::gateway::dial::Network;
 use serde_json::{Map, Value, json};
+use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::bare::Bare;
 use crate::bed::evidence::say;
 use crate::bed::{Gateway, Missing, OpenClaw, Scratch};
+use crate::cost::{Cost, Watch};
 use crate::fleet::seat::Seat;
 use crate::fleet::{Agent, of_56, provision};
 use crate::table::{Runs, Table};
@@ -21,8 +23,8 @@ use crate::table::{Runs, Table};
 const VERSION: &str = "2026.9.6";
 /// As many as our connection allows itself.
 const IN_FLIGHT: usize = 16;
-/// Of 56: one by one they take minutes.
-const ONE_BY_ONE: usize = 6;
+/// Of the first and of the last agents of 56: one by one all of them take minutes.
+const ONE_BY_ONE: usize = 3;
 
 pub async fn measure(table: &mut Table, runs: usize) {
     if let Err(missing) = measured(table, runs).await {
@@ -39,15 +41,15 @@ async fn measured(table: &mut Table, runs: usize) -> Result<(), Missing> {
             match (run + turn) % 3 {
                 0 => floor.push(fresh(by_hand).await?),
                 1 => {
-                    let (took, [wrote, connected]) = fresh(by_session).await?;
-                    session.push(took);
+                    let (cost, [wrote, connected]) = fresh(by_session).await?;
+                    session.push(cost);
                     writes.push(wrote);
                     connections.push(connected);
                 }
                 _ => passes.push(fresh(by_passes).await?),
             }
         }
-        let last = |times: &[Duration]| times.last().map_or(0.0, Duration::as_secs_f64);
+        let last = |costs: &[Cost]| costs.last().map_or(0.0, |cost| cost.took.as_secs_f64());
         say(&format!(
             "bench: run {} of {runs}: by hand {:.2} s, session {:.2} s, passes {:.2} s",
             run + 1,
@@ -56,58 +58,59 @@ async fn measured(table: &mut Table, runs: usize) -> Result<(), Missing> {
             last(&passes)
         ));
     }
-    let one_by_one = fresh(a_connection_for_each_call).await?;
+    let [first, last] = fresh(a_connection_for_each_call).await?;
 
-    let ratio = |ours: &[Duration]| {
-        Runs::of(
-            ours.iter()
-                .zip(&floor)
-                .map(|(o, f)| o.as_secs_f64() / f.as_secs_f64()),
-        )
+    let times = |costs: &[Cost]| Runs::of(costs.iter().map(|cost| cost.took.as_secs_f64()));
+    let cpu = |costs: &[Cost]| Runs::of(costs.iter().map(|cost| cost.cpu));
+    let of_medians = |ours: &[Cost]| Runs::of([times(ours).median() / times(&floor).median()]);
+    let of_cpu = |ours: &[Cost]| Runs::of([cpu(ours).median() / cpu(&floor).median()]);
+    let in_each = |ours: &[Cost]| {
+        let pairs = ours.iter().zip(&floor);
+        Runs::of(pairs.map(|(ours, floor)| ours.took.as_secs_f64() / floor.took.as_secs_f64()))
     };
-    let of_medians =
-        |ours: &[Duration]| Runs::of([Runs::seconds(ours).median() / Runs::seconds(&floor).median()]);
-    let extrapolated = one_by_one.as_secs_f64() * 56.0 / ONE_BY_ONE as f64;
+    let each = (first.took + last.took).as_secs_f64() / (2 * ONE_BY_ONE) as f64;
+    let extrapolated = each * 56.0;
+
     table.heading(&format!(
         "real {VERSION}, 56 agents with 5 documents each, no wakes"
     ));
-    table.row("by hand over one connection", &Runs::seconds(&floor), 2, "s", "");
+    table.row("by hand over one connection", &times(&floor), 2, "s", "");
+    table.row("  the gateway's CPU time", &cpu(&floor), 2, "s", "");
     table.row(
         "our session: entries and documents, hashes compared",
-        &Runs::seconds(&session),
+        &times(&session),
         2,
         "s",
         "",
     );
     table.row("  ratio of the medians", &of_medians(&session), 2, "", "<= 1.15");
-    table.row("  ratio in each pair", &ratio(&session), 2, "", "");
+    table.row("  ratio in each pair", &in_each(&session), 2, "", "");
+    table.row("  ratio of the gateway's CPU times", &of_cpu(&session), 2, "", "");
     table.row("  config writes", &Runs::of(writes), 0, "", "<= 2");
     table.row("  connections", &Runs::of(connections), 0, "", "1");
     table.row(
         "our session: passes until nothing differs",
-        &Runs::seconds(&passes),
+        &times(&passes),
         2,
         "s",
         "",
     );
     table.row("  ratio of the medians", &of_medians(&passes), 2, "", "");
+    table.row("  ratio of the gateway's CPU times", &of_cpu(&passes), 2, "", "");
+    let few = format!("a connection for each call: the first {ONE_BY_ONE} agents");
+    table.row(&few, &times(&[first]), 1, "s", "");
+    table.row(&format!("  the last {ONE_BY_ONE}"), &times(&[last]), 1, "s", "");
     table.row(
-        &format!("a connection for each call, {ONE_BY_ONE} agents"),
-        &Runs::seconds(&[one_by_one]),
-        1,
-        "s",
-        "",
-    );
-    table.row(
-        "  times 56/6 (it grows faster than that)",
+        "  all 56, extrapolated from their mean",
         &Runs::of([extrapolated]),
         0,
         "s",
         "",
     );
+    let faster = extrapolated / times(&session).median();
     table.row(
         "  our session is faster by",
-        &Runs::of([extrapolated / Runs::seconds(&session).median()]),
+        &Runs::of([faster]),
         0,
         "times",
         ">= 15",
@@ -133,11 +136,19 @@ async fn fresh<T, F: Future<Output = T>>(run: impl FnOnce(Bench) -> F) -> Result
 }
 
 /// config.get, one config.patch, agents.files.set as fast as the gateway takes them.
-async fn by_hand(Bench { gateway, fleet }: Bench) -> Duration {
-    let start = Instant::now();
+async fn by_hand(Bench { gateway, fleet }: Bench) -> Cost {
+    let watch = Watch::start(gateway.process().pid());
     let mut bare = Bare::connect(&gateway.url(), gateway.token()).await;
+    patch(&mut bare, &fleet).await;
+    bare.pipeline(IN_FLIGHT, fleet.iter().flat_map(sets)).await;
+    let cost = watch.stop();
+    bare.close().await;
+    cost
+}
+
+async fn patch(bare: &mut Bare<TcpStream>, agents: &[Agent]) {
     let config = bare.call("config.get", &json!({})).await;
-    let entries: Map<String, Value> = fleet
+    let entries: Map<String, Value> = agents
         .iter()
         .map(|agent| (agent.id.to_string(), Value::Object(agent.entry.clone())))
         // Without a block of its own `main` would fall silent: the session writes it, too.
@@ -146,10 +157,6 @@ async fn by_hand(Bench { gateway, fleet }: Bench) -> Duration {
     let raw = json!({ "agents": { "ownership": "explicit", "entries": entries } });
     let patch = json!({ "raw": raw.to_string(), "baseHash": config["hash"] });
     bare.call("config.patch", &patch).await;
-    bare.pipeline(IN_FLIGHT, fleet.iter().flat_map(sets)).await;
-    let took = start.elapsed();
-    bare.close().await;
-    took
 }
 
 fn sets(agent: &Agent) -> impl Iterator<Item = (&'static str, Value)> {
@@ -161,8 +168,8 @@ fn sets(agent: &Agent) -> impl Iterator<Item = (&'static str, Value)> {
 }
 
 /// The same through our session, which makes sure of each: how long, how many config writes, how many connections.
-async fn by_session(Bench { gateway, fleet }: Bench) -> (Duration, [f64; 2]) {
-    let start = Instant::now();
+async fn by_session(Bench { gateway, fleet }: Bench) -> (Cost, [f64; 2]) {
+    let watch = Watch::start(gateway.process().pid());
     let seat = Seat::take(Arc::new(Network), &gateway.url(), gateway.token(), 1);
     for put in provision::entries(&seat, &fleet).await {
         put.unwrap();
@@ -176,33 +183,46 @@ async fn by_session(Bench { gateway, fleet }: Bench) -> (Duration, [f64; 2]) {
         provision::write(connection, agent, document, None).await.unwrap();
     }))
     .await;
-    let took = start.elapsed();
+    let cost = watch.stop();
     let counts = ["config.patch", "connect"].map(|method| seat.calls_of(method) as f64);
     seat.session.close().await;
-    (took, counts)
+    (cost, counts)
 }
 
 /// As a controller goes about it: everything is read before it is written, and once more at the end.
-async fn by_passes(Bench { gateway, fleet }: Bench) -> Duration {
-    let start = Instant::now();
+async fn by_passes(Bench { gateway, fleet }: Bench) -> Cost {
+    let watch = Watch::start(gateway.process().pid());
     let seat = Seat::take(Arc::new(Network), &gateway.url(), gateway.token(), 1);
     provision::until_so(&seat, &fleet, None).await;
-    let took = start.elapsed();
+    let cost = watch.stop();
     seat.session.close().await;
-    took
+    cost
 }
 
 /// One agent after another, each call over a connection of its own, and a pause after each creation for the gateway to
-/// notice it.
-async fn a_connection_for_each_call(Bench { gateway, fleet }: Bench) -> Duration {
+/// notice it. What an agent costs grows with how many there are, so: the first ones and the last ones.
+async fn a_connection_for_each_call(Bench { gateway, fleet }: Bench) -> [Cost; 2] {
+    let (first, rest) = fleet.split_at(ONE_BY_ONE);
+    let (between, last) = rest.split_at(rest.len() - ONE_BY_ONE);
+    let watch = Watch::start(gateway.process().pid());
+    one_by_one(&gateway, first).await;
+    let costs_at_first = watch.stop();
+    let mut bare = Bare::connect(&gateway.url(), gateway.token()).await;
+    patch(&mut bare, between).await;
+    bare.close().await;
+    let watch = Watch::start(gateway.process().pid());
+    one_by_one(&gateway, last).await;
+    [costs_at_first, watch.stop()]
+}
+
+async fn one_by_one(gateway: &OpenClaw, agents: &[Agent]) {
     let once = async |method: &str, params: Value| {
         let mut bare = Bare::connect(&gateway.url(), gateway.token()).await;
         let answer = bare.call(method, &params).await;
         bare.close().await;
         answer
     };
-    let start = Instant::now();
-    for agent in fleet.iter().take(ONE_BY_ONE) {
+    for agent in agents {
         let (id, workspace) = (agent.id.as_str(), agent.workspace());
         once("agents.create", json!({ "name": id, "workspace": workspace })).await;
         sleep(Duration::from_millis(750)).await;
@@ -218,5 +238,4 @@ async fn a_connection_for_each_call(Bench { gateway, fleet }: Bench) -> Duration
             once(method, params).await;
         }
     }
-    start.elapsed()
 }

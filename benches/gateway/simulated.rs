@@ -2,7 +2,7 @@
 //! the same simulated gateway, in the same process, through a pipe and over loopback TCP.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::bare::Bare;
+use crate::cost::{Cost, Watch};
 use crate::fleet::seat::Seat;
 use crate::fleet::{of_56, provision};
 use crate::table::{Runs, Table};
@@ -59,7 +60,7 @@ pub async fn measure(table: &mut Table, runs: usize) {
     table.heading("simulated 2026.9.6 without delays, in the same process");
     table.row(
         "56 agents, passes until nothing differs",
-        &Runs::seconds(&[provisioned]),
+        &Runs::of([provisioned.as_secs_f64()]),
         3,
         "s",
         "",
@@ -84,63 +85,85 @@ async fn compare<S: AsyncRead + AsyncWrite + Unpin>(
     mut bare: Bare<S>,
     runs: usize,
 ) {
-    let (mut together, mut floor_together) = (Vec::new(), Vec::new());
-    let (mut each, mut floor_each) = (Vec::new(), Vec::new());
+    let mut measured = Vec::new();
     // The first one is for the caches.
     for run in 0..=runs {
-        let measured = [
+        let costs = [
             by_many(ours).await,
             bare_pipelined(&mut bare).await,
             one_by_one(ours).await,
             bare_one_by_one(&mut bare).await,
         ];
         if run > 0 {
-            let [a, b, c, d] = measured;
-            together.push(TOGETHER as f64 / a.as_secs_f64());
-            floor_together.push(TOGETHER as f64 / b.as_secs_f64());
-            each.push(c.as_secs_f64() * 1e6 / ONE_BY_ONE as f64);
-            floor_each.push(d.as_secs_f64() * 1e6 / ONE_BY_ONE as f64);
+            measured.push(costs);
         }
     }
-    let more = Runs::of(each.iter().zip(&floor_each).map(|(ours, floor)| ours - floor));
+    let per_second = |which: usize| {
+        let runs = measured.iter().map(|costs| costs[which].took.as_secs_f64());
+        Runs::of(runs.map(|seconds| TOGETHER as f64 / seconds))
+    };
+    let micros = |seconds: f64, calls: usize| seconds * 1e6 / calls as f64;
+    let cpu_each = |which: usize| Runs::of(measured.iter().map(|costs| micros(costs[which].cpu, TOGETHER)));
+    let each = |which: usize| {
+        Runs::of(
+            measured
+                .iter()
+                .map(|costs| micros(costs[which].took.as_secs_f64(), ONE_BY_ONE)),
+        )
+    };
+    let added = |[many, pipelined, one, by_one]: &[Cost; 4]| {
+        let time = micros(one.took.as_secs_f64() - by_one.took.as_secs_f64(), ONE_BY_ONE);
+        (time, micros(many.cpu - pipelined.cpu, TOGETHER))
+    };
     let what = |text: &str| format!("{way}: {text}");
     table.row(
         &what("our connection, 64 callers"),
-        &Runs::of(together),
+        &per_second(0),
         0,
         "calls/s",
         ">= 20000",
     );
+    table.row(&what("bare, 16 in flight"), &per_second(1), 0, "calls/s", "");
     table.row(
-        &what("bare, 16 in flight"),
-        &Runs::of(floor_together),
-        0,
-        "calls/s",
+        &what("our connection, CPU time of both ends"),
+        &cpu_each(0),
+        1,
+        "us/call",
         "",
     );
+    table.row(
+        &what("bare, CPU time of both ends"),
+        &cpu_each(1),
+        1,
+        "us/call",
+        "",
+    );
+    let cpu = Runs::of(measured.iter().map(|costs| added(costs).1));
+    table.row(&what("  what our connection adds"), &cpu, 1, "us/call", "");
     table.row(
         &what("our connection, one call after another"),
-        &Runs::of(each),
+        &each(2),
         1,
-        "us",
+        "us/call",
         "",
     );
-    table.row(&what("bare, the same frames"), &Runs::of(floor_each), 1, "us", "");
-    table.row(&what("what our connection adds to a call"), &more, 1, "us", "");
+    table.row(&what("bare, the same frames"), &each(3), 1, "us/call", "");
+    let time = Runs::of(measured.iter().map(|costs| added(costs).0));
+    table.row(&what("  what our connection adds"), &time, 1, "us/call", "");
 }
 
 /// More callers than may wait at once: the connection bounds them.
-async fn by_many(connection: &Connection) -> Duration {
+async fn by_many(connection: &Connection) -> Cost {
     const CALLERS: usize = 64;
-    let start = Instant::now();
+    let watch = Watch::start(std::process::id());
     join_all((0..CALLERS).map(|_| calls(connection, TOGETHER / CALLERS))).await;
-    start.elapsed()
+    watch.stop()
 }
 
-async fn one_by_one(connection: &Connection) -> Duration {
-    let start = Instant::now();
+async fn one_by_one(connection: &Connection) -> Cost {
+    let watch = Watch::start(std::process::id());
     calls(connection, ONE_BY_ONE).await;
-    start.elapsed()
+    watch.stop()
 }
 
 async fn calls(connection: &Connection, count: usize) {
@@ -151,24 +174,24 @@ async fn calls(connection: &Connection, count: usize) {
     }
 }
 
-async fn bare_pipelined<S: AsyncRead + AsyncWrite + Unpin>(bare: &mut Bare<S>) -> Duration {
+async fn bare_pipelined<S: AsyncRead + AsyncWrite + Unpin>(bare: &mut Bare<S>) -> Cost {
     let params = json!({ "agentId": AGENT, "name": DOCUMENT });
-    let start = Instant::now();
+    let watch = Watch::start(std::process::id());
     bare.pipeline(
         IN_FLIGHT,
         (0..TOGETHER).map(|_| ("agents.files.get", params.clone())),
     )
     .await;
-    start.elapsed()
+    watch.stop()
 }
 
-async fn bare_one_by_one<S: AsyncRead + AsyncWrite + Unpin>(bare: &mut Bare<S>) -> Duration {
+async fn bare_one_by_one<S: AsyncRead + AsyncWrite + Unpin>(bare: &mut Bare<S>) -> Cost {
     let params = json!({ "agentId": AGENT, "name": DOCUMENT });
     let frame =
         json!({ "type": "req", "id": "0", "method": "agents.files.get", "params": params }).to_string();
-    let start = Instant::now();
+    let watch = Watch::start(std::process::id());
     for _ in 0..ONE_BY_ONE {
         bare.exchange(&frame).await;
     }
-    start.elapsed()
+    watch.stop()
 }

@@ -1,7 +1,5 @@
 //! One table of figures: medians, how far the runs lay apart, and what we aim at.
 
-use std::time::Duration;
-
 /// What was measured several times, in one unit.
 #[derive(Clone)]
 pub struct Runs(Vec<f64>);
@@ -12,10 +10,6 @@ impl Runs {
         values.sort_by(f64::total_cmp);
         assert!(!values.is_empty(), "nothing was measured");
         Self(values)
-    }
-
-    pub fn seconds(times: &[Duration]) -> Self {
-        Self::of(times.iter().map(Duration::as_secs_f64))
     }
 
     pub fn median(&self) -> f64 {
