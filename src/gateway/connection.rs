@@ -17,10 +17,12 @@ use tokio_util::sync::CancellationToken;
 use super::credentials::Token;
 use super::frame::{self, Incoming, Refusal};
 use super::handshake::Socket;
+use super::news::News;
 
 pub struct Connection {
     calls: mpsc::Sender<Call>,
     ended: watch::Receiver<Option<Ended>>,
+    news: watch::Receiver<News>,
     slots: Arc<Semaphore>,
     leave: CancellationToken,
     meter: Meter,
@@ -74,15 +76,17 @@ impl Connection {
     pub fn start(socket: Socket, tick: Duration, secret: Option<Token>, meter: Meter) -> Self {
         let (calls, taken) = mpsc::channel(IN_FLIGHT);
         let (ending, ended) = watch::channel(None);
+        let (tell, news) = watch::channel(News::default());
         let leave = CancellationToken::new();
         let leaving = leave.clone();
         tokio::spawn(async move {
-            let end = drive(socket, tick, secret, taken, leaving).await;
+            let end = drive(socket, tick, secret, taken, tell, leaving).await;
             ending.send_replace(Some(end));
         });
         Self {
             calls,
             ended,
+            news,
             slots: Arc::new(Semaphore::new(IN_FLIGHT)),
             leave,
             meter,
@@ -136,6 +140,11 @@ impl Connection {
         }
     }
 
+    /// What the gateway tells by itself. The counts begin anew with every connection: a new one is news enough.
+    pub fn news(&self) -> watch::Receiver<News> {
+        self.news.clone()
+    }
+
     /// Waits until the connection is over and says how it ended.
     pub async fn ended(&self) -> Ended {
         let mut ended = self.ended.clone();
@@ -163,6 +172,7 @@ async fn drive(
     tick: Duration,
     secret: Option<Token>,
     mut calls: mpsc::Receiver<Call>,
+    news: watch::Sender<News>,
     leave: CancellationToken,
 ) -> Ended {
     let (mut sink, mut frames) = socket.split();
@@ -185,7 +195,7 @@ async fn drive(
             heard = frames.next() => {
                 dead_at = Instant::now() + 2 * tick;
                 match heard {
-                    Some(Ok(Message::Text(text))) => deliver(&text, secret.as_ref(), &mut waiting),
+                    Some(Ok(Message::Text(text))) => deliver(&text, secret.as_ref(), &mut waiting, &news),
                     Some(Ok(Message::Close(close))) => {
                         break close.map_or(
                             Ended { code: None, reason: "closed".into() },
@@ -225,6 +235,7 @@ fn deliver(
     text: &str,
     secret: Option<&Token>,
     waiting: &mut HashMap<String, oneshot::Sender<Result<Value, Refusal>>>,
+    news: &watch::Sender<News>,
 ) {
     match Incoming::parse(text, secret) {
         Some(Incoming::Answer { id, result }) => {
@@ -233,8 +244,9 @@ fn deliver(
                 answer.send(result).ok();
             }
         }
-        // Events carry nothing that the next reading does not show.
-        Some(Incoming::Event { .. }) => {}
+        Some(Incoming::Event { name, payload }) => {
+            news.send_if_modified(|news| news.hear(&name, &payload));
+        }
         None => tracing::debug!(bytes = text.len(), "a frame that is none"),
     }
 }
