@@ -4,6 +4,7 @@
 //! The moments are spread over the time that an undisturbed provisioning takes, one in each part of it, at random inside.
 //! `ROUNDS=20 KILL_SEED=7` plays more rounds, or the same ones again.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use crate::bed::{Gateway, OpenClaw, Scratch, evidence};
+use crate::bed::{Gateway, NotUp, OpenClaw, Scratch, evidence};
 use crate::fleet::provision::{Wake, Wakes, until_so};
 use crate::fleet::seat::Seat;
 use crate::fleet::{Agent, of_56};
@@ -38,7 +39,7 @@ async fn a_real_gateway_is_killed_while_a_fleet_is_provisioned() {
     drop((round, gateway));
     evidence::say(&format!("kill test: undisturbed in {:.1} s", took.as_secs_f64()));
 
-    let mut lost = 0;
+    let (mut lost, mut halves) = (0, 0);
     for n in 0..rounds {
         let moment = took * n / rounds + rng.random_range(Duration::ZERO..=took / rounds);
         let told = format!(
@@ -49,24 +50,26 @@ async fn a_real_gateway_is_killed_while_a_fleet_is_provisioned() {
         let killer = async {
             tokio::time::sleep(moment).await;
             let start = Instant::now();
-            let gateway = spawn_blocking(move || {
+            let again = spawn_blocking(move || {
                 gateway.kill();
-                gateway.start_again();
-                gateway
+                let removed = start_again(&mut gateway);
+                (gateway, removed)
             });
-            let gateway = gateway.await.unwrap();
-            (gateway, start.elapsed())
+            let (gateway, removed) = again.await.unwrap();
+            (gateway, removed, start.elapsed())
         };
         let start = Instant::now();
-        let ((gateway, away), ()) = tokio::join!(killer, round.provision());
+        let ((gateway, removed, away), ()) = tokio::join!(killer, round.provision());
         // Killed after the end, there is still something to look at again.
         round.provision().await;
         let took = start.elapsed();
         let writes = round.seat.calls_of("config.patch");
         round.check(&gateway, &told).await;
         lost += round.lost;
+        halves += removed;
         evidence::say(&format!(
-            "kill test: {told}: away {:.1} s, right after {:.1} s, {writes} config writes, {} connections",
+            "kill test: {told}: away {:.1} s, right after {:.1} s, {writes} config writes, {} connections, \
+             {removed} empty databases removed",
             away.as_secs_f64(),
             took.as_secs_f64(),
             round.seat.calls_of("connect"),
@@ -76,8 +79,42 @@ async fn a_real_gateway_is_killed_while_a_fleet_is_provisioned() {
         "kill",
         &format!("real {VERSION}: 56 agents, SIGKILL at a random moment"),
         rounds.into(),
-        &format!("KILL_SEED={seed}; wake messages taken and lost with the gateway: {lost}"),
+        &format!(
+            "KILL_SEED={seed}; wake messages taken and lost with the gateway: {lost}; \
+             empty databases that kept it from starting: {halves}"
+        ),
     );
+}
+
+/// Starts a gateway after its kill; says how many databases had to be removed for that.
+///
+/// 2026.9.6 makes an agent's database when its first session begins. Killed between the file and its tables, it never
+/// starts again ("has no schema ownership metadata") until a person removes the file, in which there is nothing.
+fn start_again(gateway: &mut OpenClaw) -> usize {
+    let said = gateway.log().len();
+    let Err(why) = gateway.try_start_again() else {
+        return 0;
+    };
+    assert_eq!(why, NotUp::Ended);
+    let last_words = gateway.process().last_words();
+    gateway.stop();
+    let log = gateway.log();
+    let halves: BTreeSet<&str> = log[said..]
+        .lines()
+        .filter_map(|line| {
+            let (_, rest) = line.split_once("Error: OpenClaw agent database ")?;
+            rest.strip_suffix(" has no schema ownership metadata.")
+        })
+        .collect();
+    assert!(!halves.is_empty(), "it did not start again. {last_words}");
+    for path in &halves {
+        let size = fs::metadata(path).unwrap().len();
+        assert!(size <= 4096, "{path} holds {size} bytes: not only a header");
+        fs::remove_file(path).unwrap();
+    }
+    let count = halves.len();
+    gateway.start_again();
+    count
 }
 
 /// One provisioning of one gateway that has somebody else's agent already.
