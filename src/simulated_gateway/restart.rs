@@ -120,7 +120,7 @@ pub(super) fn kill(world: &Arc<World>) {
         starting.pause(COLD_START).await;
         starting.phase.send_replace(Phase::Starting);
         starting.pause(times(starting.contract).starting).await;
-        starting.lock().boot();
+        starting.lock().boot(starting.contract);
         starting.phase.send_replace(Phase::Up);
     });
 }
@@ -159,7 +159,7 @@ async fn run(world: &Arc<World>, wish: Wish) {
     }
     {
         let mut state = world.lock();
-        state.boot();
+        state.boot(world.contract);
         state.restarts_due.remove(&wish);
     }
     world.phase.send_replace(Phase::Up);

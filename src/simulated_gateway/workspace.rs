@@ -83,6 +83,16 @@ impl Places {
     }
 }
 
+impl Places {
+    /// Whether agents.delete gets a workspace away. 2026.7.35 touches nothing outside of its home, and says `ok`.
+    pub(super) fn may_be_trashed(&self, contract: Contract, workspace: &str) -> bool {
+        match contract {
+            Contract::V2026_7_35 => Path::new(workspace).starts_with(self.home()),
+            Contract::V2026_9_6 | Contract::V2026_2_9 => true,
+        }
+    }
+}
+
 /// A file as it was read.
 #[derive(Debug, Clone)]
 pub(super) struct File {

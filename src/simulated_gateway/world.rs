@@ -17,6 +17,7 @@ use super::config::Config;
 use super::connection::Client;
 use super::contract::Contract;
 use super::cron::Jobs;
+use super::events::{self, Numbering};
 use super::faults::Faults;
 use super::lockout::LockOuts;
 use super::methods;
@@ -67,6 +68,7 @@ pub(super) struct State {
     pub(super) gateway_key: [u8; 32],
     /// Texts of system events that wait for a heartbeat.
     pub(super) wakes: VecDeque<Value>,
+    pub(super) numbering: Numbering,
 }
 
 /// A request on its way to be answered.
@@ -115,10 +117,11 @@ impl World {
             presence_version: 1,
             gateway_key: dice.bytes(),
             wakes: VecDeque::new(),
+            numbering: Numbering::of(contract),
             dice,
         };
         tokio::spawn(work(requests));
-        Arc::new(Self {
+        let world = Arc::new(Self {
             settings,
             contract,
             clock,
@@ -130,7 +133,9 @@ impl World {
             phase: watch::Sender::new(Phase::Up),
             life: watch::Sender::new(0),
             frozen: watch::Sender::new(false),
-        })
+        });
+        tokio::spawn(events::beat(Arc::downgrade(&world)));
+        world
     }
 
     /// Held for one request at a time and never across a wait.

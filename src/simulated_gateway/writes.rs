@@ -332,7 +332,8 @@ fn bury(world: &World, state: &mut State, agent: &roster::Agent, with_files: boo
     .map(|end| json!({ "path": format!("{dir}{end}"), "method": "missing" }))
     .collect();
     removed.push(json!({ "path": sessions, "method": "trash" }));
-    if !state.roster.shares_workspace(agent) {
+    let may_go = world.places.may_be_trashed(world.contract, &agent.workspace);
+    if may_go && !state.roster.shares_workspace(agent) {
         let method = if state.files.trash(&agent.workspace) {
             "trash"
         } else {

@@ -19,7 +19,7 @@ pub type Wakes = BTreeMap<AgentId, Wake>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
-    /// Asked for, and no answer came: only the history knows.
+    /// Asked for, and perhaps taken: only the history knows.
     Unsure,
     Sent,
 }
@@ -173,8 +173,16 @@ async fn wake(connection: &Connection, agent: &Agent, wakes: &mut Wakes) -> Resu
         .await
     {
         Ok(_) => {
-            wakes.insert(agent.id.clone(), Wake::Sent);
-            Ok(true)
+            wakes.insert(agent.id.clone(), Wake::Unsure);
+            // Taken is not kept: a 2026.9.6 that dies before the turn is over has lost a session's first message.
+            for _ in 0..10 {
+                if connection.chat_holds(&session, &key).await.map_err(told)? {
+                    wakes.insert(agent.id.clone(), Wake::Sent);
+                    return Ok(true);
+                }
+                sleep(Duration::from_millis(500)).await;
+            }
+            Err(format!("wake of {}: it is not in the history yet", agent.id))
         }
         Err(error) => {
             match &error {
