@@ -108,7 +108,7 @@ impl Round {
     }
 
     async fn provision(&mut self) {
-        until_so(&self.seat, &self.fleet, &mut self.wakes).await;
+        until_so(&self.seat, &self.fleet, Some(&mut self.wakes)).await;
     }
 
     /// Everything is there once, and a look more writes nothing.

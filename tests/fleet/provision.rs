@@ -19,7 +19,7 @@ pub type Wakes = BTreeMap<AgentId, Wake>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
-    /// Asked for, and no answer came: only the history knows.
+    /// Asked for, and perhaps taken: only the history knows.
     Unsure,
     Sent,
 }
@@ -36,11 +36,12 @@ struct Pass {
 /// A gateway that is killed once costs three passes or four. More than this: something is written for ever.
 const PASSES: usize = 40;
 
-/// Comes back when a pass found everything as it should be and wrote nothing; says how many passes that took.
-pub async fn until_so(seat: &Seat, fleet: &[Agent], wakes: &mut Wakes) -> usize {
+/// Comes back when a pass found everything as it should be and wrote nothing; says how many passes that took. Without
+/// `wakes` nobody is woken.
+pub async fn until_so(seat: &Seat, fleet: &[Agent], mut wakes: Option<&mut Wakes>) -> usize {
     let mut last = Pass::default();
     for number in 1..=PASSES {
-        last = pass(seat, fleet, wakes).await;
+        last = pass(seat, fleet, wakes.as_deref_mut()).await;
         if last.written == 0 && last.troubles.is_empty() {
             return number;
         }
@@ -54,14 +55,16 @@ pub async fn until_so(seat: &Seat, fleet: &[Agent], wakes: &mut Wakes) -> usize 
     );
 }
 
-async fn pass(seat: &Seat, fleet: &[Agent], wakes: &mut Wakes) -> Pass {
+async fn pass(seat: &Seat, fleet: &[Agent], wakes: Option<&mut Wakes>) -> Pass {
     let mut pass = Pass::default();
     pass.note(entries(seat, fleet).await);
     // What an agent's turn would find comes before whatever starts one.
     if pass.troubles.is_empty() {
         pass.note(documents(seat, fleet).await);
     }
-    if pass.troubles.is_empty() {
+    if let Some(wakes) = wakes
+        && pass.troubles.is_empty()
+    {
         let connection = seat.online().await.connection;
         for agent in fleet {
             // One after another: 56 turns at once keep a gateway from answering for many seconds.
@@ -170,12 +173,20 @@ async fn wake(connection: &Connection, agent: &Agent, wakes: &mut Wakes) -> Resu
         .await
     {
         Ok(_) => {
-            wakes.insert(agent.id.clone(), Wake::Sent);
-            Ok(true)
+            wakes.insert(agent.id.clone(), Wake::Unsure);
+            // Taken is not kept: a 2026.9.6 that dies before the turn is over has lost a session's first message.
+            for _ in 0..10 {
+                if connection.chat_holds(&session, &key).await.map_err(told)? {
+                    wakes.insert(agent.id.clone(), Wake::Sent);
+                    return Ok(true);
+                }
+                sleep(Duration::from_millis(500)).await;
+            }
+            Err(format!("wake of {}: it is not in the history yet", agent.id))
         }
         Err(error) => {
             match &error {
-                CallError::Refused(_) => {}
+                CallError::Refused(_) | CallError::TooLarge { .. } => {}
                 CallError::Lost(_) | CallError::TimedOut | CallError::Odd { .. } => {
                     wakes.insert(agent.id.clone(), Wake::Unsure);
                 }

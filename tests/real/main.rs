@@ -19,6 +19,10 @@
 mod bed;
 mod beds;
 mod conformance;
+#[path = "../fleet/mod.rs"]
+mod fleet;
+mod kill;
 mod line;
 mod patches;
 mod schema;
+mod writes;
