@@ -147,6 +147,25 @@ impl<'de> Visitor<'de> for Place<'_> {
     }
 }
 
+/// As the API server writes it when all is checked: `1.0` is stored as `1`, and is a whole number from then on.
+pub fn settle_numbers(value: &mut Value) {
+    match value {
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+        Value::Number(number) => {
+            // Beyond 1e21 it is written with an exponent, and stays a fraction.
+            let printed = number
+                .as_f64()
+                .filter(|_| number.is_f64())
+                .map(|float| float.to_string());
+            if let Some(whole) = printed.and_then(|printed| printed.parse::<i64>().ok()) {
+                *number = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(settle_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(settle_numbers),
+    }
+}
+
 /// `strict decoding error: duplicate field "spec.foo", unknown field "spec.bar"`
 pub fn strict_decoding_error(duplicates: &[FieldPath], unknown: &[FieldPath]) -> Option<String> {
     let duplicates = duplicates

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use kube_cel::KubeCelExt;
 use kube_cel::cel::common::ast::{CallExpr, Expr, IdedExpr};
 use kube_cel::cel::extractors::This;
+use kube_cel::cel::functions::time;
 use kube_cel::cel::{Context, ExecutionError, Value};
 
 use super::pattern::Pattern;
@@ -44,6 +45,7 @@ pub(super) fn context(patterns: Vec<Pattern>) -> Context<'static> {
     let mut context = Context::default().with_all();
     context.add_function(MAY_GO_ON, may_go_on);
     context.add_function("size", size);
+    context.add_function("duration", duration);
     context.add_function("matches", matches);
     context.add_function(MATCHES_COMPILED, move |This(text): This<Value>, number: i64| {
         let pattern = usize::try_from(number)
@@ -81,8 +83,83 @@ fn size(This(value): This<Value>) -> Result<Value, ExecutionError> {
     Ok(Value::Int(i64::try_from(size).unwrap_or(i64::MAX)))
 }
 
+/// The crate takes a duration with something behind it, and words its errors otherwise.
+fn duration(This(value): This<Value>) -> Result<Value, ExecutionError> {
+    if let Value::String(text) = &value {
+        let nanoseconds =
+            nanoseconds(text).ok_or_else(|| not_converted("string", "google.protobuf.Duration"))?;
+        let sign = if nanoseconds < 0 { "-" } else { "" };
+        let (seconds, rest) = (
+            nanoseconds.unsigned_abs() / 1_000_000_000,
+            nanoseconds.unsigned_abs() % 1_000_000_000,
+        );
+        // The crate reckons in floating point: in two parts each is exact.
+        return time::duration(Arc::new(format!("{sign}{seconds}s{rest}ns")));
+    }
+    if matches!(value, Value::Duration(_)) {
+        Ok(value)
+    } else {
+        Err(ExecutionError::NoSuchOverload)
+    }
+}
+
+fn not_converted(from: &str, to: &str) -> ExecutionError {
+    ExecutionError::function_error(to, format!("type conversion error from '{from}' to '{to}'"))
+}
+
+/// `1h30m`, `-1.5s`, as Go reads it: at most 292 years.
+fn nanoseconds(text: &str) -> Option<i64> {
+    const UNITS: [(&str, i128); 8] = [
+        ("ns", 1),
+        ("us", 1_000),
+        ("\u{b5}s", 1_000),
+        ("\u{3bc}s", 1_000),
+        ("ms", 1_000_000),
+        ("s", 1_000_000_000),
+        ("m", 60_000_000_000),
+        ("h", 3_600_000_000_000),
+    ];
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if rest == "0" {
+        return Some(0);
+    }
+    let mut sum = 0_i128;
+    let mut parts = 0;
+    while !rest.is_empty() {
+        let number = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let (number, behind) = rest.split_at(rest.len() - number.len());
+        let unit = behind.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '.');
+        let (unit, behind) = behind.split_at(behind.len() - unit.len());
+        let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
+            return None;
+        }
+        sum = sum.checked_add(if whole.is_empty() {
+            0
+        } else {
+            whole.parse::<i128>().ok()?.checked_mul(*scale)?
+        })?;
+        // Beyond 18 digits there is less than a nanosecond.
+        let fraction = fraction.get(..18).unwrap_or(fraction);
+        if !fraction.is_empty() {
+            let tenths = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+            sum += fraction.parse::<i128>().ok()? * scale / tenths;
+        }
+        rest = behind;
+        parts += 1;
+    }
+    (parts > 0).then(|| i64::try_from(sign * sum).ok())?
+}
+
 /// With a pattern that is worked out.
-#[expect(clippy::needless_pass_by_value, reason = "it is how the crate hands arguments over")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is how the crate hands arguments over"
+)]
 fn matches(This(text): This<Arc<String>>, pattern: Arc<String>) -> Result<Value, ExecutionError> {
     let pattern = Pattern::compile(&pattern).map_err(|why| ExecutionError::function_error("matches", why))?;
     Ok(Value::Bool(pattern.is_match(&text)))
