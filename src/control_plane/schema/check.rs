@@ -223,7 +223,7 @@ impl Walk<'_> {
         let this = cel_value::of(node, here, &rules.of_self, self.context);
         let old = old
             .filter(|_| !rules.of_old_self.is_nothing())
-            .map(|old| cel_value::of(node, old, &rules.of_old_self, self.context));
+            .map(|old| self.old_self(rules, node, here, old));
         for rule in &rules.rules {
             let is_transition = rule.uses_old_self;
             if is_transition && old.is_none() && !rule.optional_old_self {
@@ -258,6 +258,19 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    fn old_self(&self, rules: &Rules, node: &Node, here: Here<'_>, old: Here<'_>) -> Result<Cel, String> {
+        let of = |old: Here<'_>| cel_value::of(node, old, &rules.of_old_self, self.context);
+        match (here, old) {
+            (Here::Fields(new), Here::Fields(old)) if rules.has_unordered_lists => {
+                of(Here::Fields(&correlate::aligned_fields(node, new, old)))
+            }
+            (Here::Value(new), Here::Value(old)) if rules.has_unordered_lists => {
+                of(Here::from(&correlate::aligned(node, new, old)))
+            }
+            (Here::Fields(_) | Here::Value(_), old) => of(old),
+        }
     }
 
     fn evaluate(
@@ -343,7 +356,19 @@ fn in_words(error: &ExecutionError) -> String {
         ExecutionError::DivisionByZero(_) => "division by zero".to_owned(),
         ExecutionError::RemainderByZero(_) => "modulus by zero".to_owned(),
         ExecutionError::Overflow(..) => "integer overflow".to_owned(),
-        ExecutionError::FunctionError { function: _, message } => message.clone(),
+        ExecutionError::FunctionError { function, message } => match function.as_str() {
+            "int" | "uint" | "double" if message.starts_with("string parse error") => {
+                format!("type conversion error from 'string' to '{function}'")
+            }
+            "timestamp" => "type conversion error from 'string' to 'google.protobuf.Timestamp'".to_owned(),
+            _ => match message
+                .strip_suffix(" out of range")
+                .and_then(|index| index.rsplit_once(' '))
+            {
+                Some((_, index)) => format!("index out of range: {index}"),
+                None => message.clone(),
+            },
+        },
         ExecutionError::UndeclaredReference(name) => format!("no such attribute(s): {name}"),
         _ => "no such overload".to_owned(),
     }

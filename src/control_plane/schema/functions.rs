@@ -5,10 +5,10 @@ use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 
 use kube_cel::KubeCelExt;
-use kube_cel::cel::common::ast::{CallExpr, Expr, IdedExpr};
+use kube_cel::cel::common::ast::{CallExpr, Expr, IdedExpr, operators};
 use kube_cel::cel::extractors::This;
 use kube_cel::cel::functions::time;
-use kube_cel::cel::{Context, ExecutionError, Value};
+use kube_cel::cel::{Context, ExecutionError, FunctionContext, Value};
 
 use super::pattern::Pattern;
 
@@ -18,6 +18,19 @@ pub(super) const MATCHES_COMPILED: &str = "@matches";
 
 /// Asked before each round of a loop. Fails when the rules have gone round too often.
 pub(super) const MAY_GO_ON: &str = "@mayGoOn";
+
+pub(super) const AND: &str = "@and";
+const OR: &str = "@or";
+
+/// What is called in the place of an operator: of two sides that fail, the first one's error is told; the crate tells the
+/// second one's.
+pub(super) fn instead_of(operator: &str) -> Option<&'static str> {
+    match operator {
+        operators::LOGICAL_AND => Some(AND),
+        operators::LOGICAL_OR => Some(OR),
+        _ => None,
+    }
+}
 
 /// A million rounds of cheap work, or fewer over much data: about a second. The API server has a finer measure of about
 /// the same height.
@@ -44,6 +57,8 @@ pub(super) fn is_exhausted() -> bool {
 pub(super) fn context(patterns: Vec<Pattern>) -> Context<'static> {
     let mut context = Context::default().with_all();
     context.add_function(MAY_GO_ON, may_go_on);
+    context.add_function(AND, |sides: &FunctionContext<'_, '_>| either(sides, false));
+    context.add_function(OR, |sides: &FunctionContext<'_, '_>| either(sides, true));
     context.add_function("size", size);
     context.add_function("duration", duration);
     context.add_function("matches", matches);
@@ -65,6 +80,20 @@ fn may_go_on() -> Result<Value, ExecutionError> {
         return Err(ExecutionError::function_error(MAY_GO_ON, "too many rounds"));
     }
     Ok(Value::Bool(true))
+}
+
+/// Whether one side decides by itself, even where the other one fails.
+fn either(sides: &FunctionContext<'_, '_>, decisive: bool) -> Result<Value, ExecutionError> {
+    let mut failed = None;
+    for side in sides.args {
+        match sides.ptx.resolve(side) {
+            Ok(Value::Bool(truth)) if truth == decisive => return Ok(Value::Bool(decisive)),
+            Ok(Value::Bool(_)) => {}
+            Ok(_) => failed = failed.or(Some(ExecutionError::NoSuchOverload)),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    failed.map_or(Ok(Value::Bool(!decisive)), Err)
 }
 
 /// Of a text: its characters. The crate counts bytes.

@@ -113,9 +113,8 @@ impl Walk {
             let field = self.field(&At::Root);
             self.causes.push(cause::invalid(field, Shown::Word(""), &detail));
         }
-        if let Some(factor) = bounds.multiple_of.filter(|factor| !is_multiple(number, *factor)) {
-            let factor = limit_as_printed(number, factor);
-            self.out_of_range(value, at, &format!("should be a multiple of {factor}"));
+        if let Some(factor) = bounds.multiple_of {
+            self.multiple(value, number, factor, at);
         }
         if let Some(Limit {
             value: least,
@@ -148,6 +147,27 @@ impl Walk {
             let or_equal = if exclusive { "" } else { " or equal to" };
             let most = limit_as_printed(number, most);
             self.out_of_range(value, at, &format!("should be less than{or_equal} {most}"));
+        }
+    }
+
+    /// Of a whole number only the whole part of the factor counts, and there must be one.
+    fn multiple(&mut self, value: &Value, number: &Number, factor: f64, at: &At<'_>) {
+        let is_multiple = match number.as_i64() {
+            Some(_) if factor < 1.0 => {
+                let detail = format!(
+                    "factor MultipleOf declared for {} must be positive: 0",
+                    at.path().dotted()
+                );
+                let field = self.field(at);
+                self.causes.push(cause::invalid(field, Shown::Whole(0), &detail));
+                return;
+            }
+            Some(whole) => whole.checked_rem(truncated(factor)) == Some(0),
+            None => number.as_f64().is_some_and(|float| is_whole(float / factor)),
+        };
+        if !is_multiple {
+            let factor = limit_as_printed(number, factor);
+            self.out_of_range(value, at, &format!("should be a multiple of {factor}"));
         }
     }
 
@@ -259,7 +279,7 @@ fn wrong_type<'n>(node: &'n Node, value: &Value) -> Option<(&'n str, &'static st
     }
     let is_accepted = takes(found)
         || found == DataType::Integer && takes(DataType::Number)
-        || takes(DataType::Integer) && is_whole(value);
+        || takes(DataType::Integer) && value.as_f64().is_some_and(is_whole);
     if !format.is_empty() {
         let is_text_or_list = [DataType::String, DataType::Array].contains(&found);
         if !is_text_or_list && !is_accepted && found_format != format {
@@ -274,11 +294,9 @@ fn wrong_type<'n>(node: &'n Node, value: &Value) -> Option<(&'n str, &'static st
 }
 
 /// A fraction that is none: `1.0`.
-fn is_whole(value: &Value) -> bool {
+fn is_whole(float: f64) -> bool {
     const MOST: f64 = 9_007_199_254_740_991.0;
-    value
-        .as_f64()
-        .is_some_and(|float| value.is_number() && float.fract() == 0.0 && float.abs() <= MOST)
+    float.fract() == 0.0 && float.abs() <= MOST
 }
 
 fn fits(node: &Node, number: &Number) -> bool {
@@ -305,15 +323,6 @@ fn as_whole(number: &Number) -> Option<i64> {
         let printed = number.as_f64().filter(|float| float.fract() == 0.0)?.to_string();
         printed.parse().ok()
     })
-}
-
-fn is_multiple(number: &Number, factor: f64) -> bool {
-    match number.as_i64() {
-        Some(whole) => whole.checked_rem(truncated(factor)) == Some(0),
-        None => number
-            .as_f64()
-            .is_some_and(|float| (float / factor).fract() == 0.0),
-    }
 }
 
 fn is_beyond(
