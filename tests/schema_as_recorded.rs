@@ -72,7 +72,7 @@ fn answer(ours: &Ours, case: &Case) -> Answer {
     });
     let text = case.text(stored.as_ref());
     let answer = match &stored {
-        Some(stored) => ours.replace(&case.kind, &text, case.strict, stored),
+        Some(stored) => ours.replace(&case.kind, case.part, &text, case.strict, stored),
         None => ours.create(&case.kind, &text, case.strict),
     };
     let sent: Value = serde_json::from_str(&text).expect("JSON");

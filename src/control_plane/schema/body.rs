@@ -152,13 +152,14 @@ pub fn settle_numbers(value: &mut Value) {
     match value {
         Value::Null | Value::Bool(_) | Value::String(_) => {}
         Value::Number(number) => {
-            // Beyond 1e21 it is written with an exponent, and stays a fraction.
             let printed = number
                 .as_f64()
                 .filter(|_| number.is_f64())
                 .map(|float| float.to_string());
-            if let Some(whole) = printed.and_then(|printed| printed.parse::<i64>().ok()) {
-                *number = whole.into();
+            if let Some(printed) = printed {
+                let whole = printed.parse::<i64>().map(Number::from);
+                let whole = whole.or_else(|_| printed.parse::<u64>().map(Number::from));
+                *number = whole.unwrap_or_else(|_| number.clone());
             }
         }
         Value::Array(items) => items.iter_mut().for_each(settle_numbers),

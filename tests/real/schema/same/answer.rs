@@ -122,32 +122,64 @@ impl Ours {
     }
 
     pub fn create(&self, kind: &str, text: &str, strict: bool) -> Answer {
-        self.write(kind, text, strict, None)
+        write(&self.0[kind], text, strict, None)
     }
 
-    pub fn replace(&self, kind: &str, text: &str, strict: bool, old: &Value) -> Answer {
-        self.write(kind, text, strict, Some(old))
-    }
-
-    fn write(&self, kind: &str, text: &str, strict: bool, old: Option<&Value>) -> Answer {
-        write(&self.0[kind], text, strict, old)
+    /// `part` is `spec` or `status`.
+    pub fn replace(&self, kind: &str, part: &str, text: &str, strict: bool, old: &Value) -> Answer {
+        let schema = &self.0[kind];
+        if part == "status" {
+            write_status(schema, text, strict, old)
+        } else {
+            write(schema, text, strict, Some(old))
+        }
     }
 }
 
-/// What the registry will do, as far as schemas are concerned: `status` cannot be written like this.
+/// What the registry will do, as far as schemas are concerned.
 pub fn write(schema: &Schema, text: &str, strict: bool, old: Option<&Value>) -> Answer {
+    let mut object = match decode(schema, text, strict) {
+        Ok(object) => object,
+        Err(refused) => return refused,
+    };
+    object.fields_mut().remove("status");
+    let old = old.map(|old| Object::of(old.clone()).expect("an object"));
+    if let Some(status) = old.as_ref().and_then(|old| old.fields().get("status")) {
+        object.fields_mut().insert("status".to_owned(), status.clone());
+    }
+    let causes = schema.validate(&object, old.as_ref());
+    settled(object, &causes)
+}
+
+fn write_status(schema: &Schema, text: &str, strict: bool, old: &Value) -> Answer {
+    let mut sent = match decode(schema, text, strict) {
+        Ok(sent) => sent,
+        Err(refused) => return refused,
+    };
+    let old = Object::of(old.clone()).expect("an object");
+    let mut object = old.clone();
+    object.fields_mut().remove("status");
+    if let Some(status) = sent.fields_mut().remove("status") {
+        object.fields_mut().insert("status".to_owned(), status);
+    }
+    let causes = schema.validate_status(Vec::new(), &object, &old);
+    settled(object, &causes)
+}
+
+fn decode(schema: &Schema, text: &str, strict: bool) -> Result<Object, Answer> {
     let read = body::read(text.as_bytes()).expect("JSON");
     let mut object = Object::of(read.value).expect("an object");
     let unknown = schema.prune(&mut object);
     if let Some(error) = body::strict_decoding_error(&read.duplicates, &unknown).filter(|_| strict) {
-        return Answer::Undecoded(error);
+        return Err(Answer::Undecoded(error));
     }
     schema.default(&mut object);
-    object.fields_mut().remove("status");
-    let old = old.map(|old| Object::of(old.clone()).expect("an object"));
-    let causes = schema.validate(&object, old.as_ref());
+    Ok(object)
+}
+
+fn settled(object: Object, causes: &[Cause]) -> Answer {
     if !causes.is_empty() {
-        return Answer::of_causes(&causes);
+        return Answer::of_causes(causes);
     }
     let mut kept = object.into_value();
     body::settle_numbers(&mut kept);

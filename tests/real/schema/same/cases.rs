@@ -13,6 +13,8 @@ pub struct Case {
     pub before: Option<Value>,
     pub sent: Sent,
     pub strict: bool,
+    /// What is written: `spec`, with everything but the status, or `status`.
+    pub part: &'static str,
 }
 
 /// A change is laid over what is stored, which only who stored it knows.
@@ -31,7 +33,7 @@ impl Case {
             Sent::LaidOver(over) => merged(stored.expect("it is stored"), over).to_string(),
             Sent::Mutated(seed) => {
                 let mut chance = Chance::of(*seed);
-                mutate(stored.expect("it is stored"), &mut chance)
+                mutate(stored.expect("it is stored"), self.part, &mut chance)
             }
         }
     }
@@ -56,6 +58,7 @@ pub fn written_down() -> Vec<Case> {
                     },
                     before,
                     strict: true,
+                    part: "spec",
                 });
             }
         }
@@ -75,7 +78,7 @@ pub fn mutated(seeds: std::ops::Range<u64>) -> Vec<Case> {
             let (before, sent) = if is_change {
                 (Some(original), Sent::Mutated(seed))
             } else {
-                (None, Sent::Whole(mutate(&original, &mut chance)))
+                (None, Sent::Whole(mutate(&original, "spec", &mut chance)))
             };
             Case {
                 name: format!("seed {seed}"),
@@ -83,6 +86,27 @@ pub fn mutated(seeds: std::ops::Range<u64>) -> Vec<Case> {
                 before,
                 sent,
                 strict,
+                part: "spec",
+            }
+        })
+        .collect()
+}
+
+/// The same for the status of objects that have every field.
+pub fn mutated_statuses(seeds: std::ops::Range<u64>) -> Vec<Case> {
+    let mut originals = whole_objects();
+    originals.retain(|original| original["status"].is_object());
+    seeds
+        .map(|seed| {
+            let mut chance = Chance::of(seed);
+            let original = chance.one_of(&originals).clone();
+            Case {
+                name: format!("status, seed {seed}"),
+                kind: original["kind"].as_str().expect("a kind").to_owned(),
+                before: Some(original),
+                sent: Sent::Mutated(seed),
+                strict: chance.once_in(2),
+                part: "status",
             }
         })
         .collect()

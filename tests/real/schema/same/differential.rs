@@ -10,11 +10,11 @@ use super::super::ask::Asker;
 use super::super::cluster::{asker, install};
 use super::super::schemas::kind;
 use super::answer::{Answer, Ours, of_response};
-use super::cases::{Case, mutated, written_down};
+use super::cases::{Case, mutated, mutated_statuses, written_down};
 use super::recorded::{self, SEEDS};
 use crate::bed::{evidence, shared_cluster};
 
-/// The recorded ones are among them. `SCHEMA_SEEDS=20000` tries more.
+/// The recorded ones are among them.
 const TRIED: u64 = 2_400;
 
 #[tokio::test]
@@ -38,8 +38,7 @@ async fn both_say_the_same_of_mutated_objects() {
     install(cluster);
     let namespace = cluster.namespace("mutated");
     let asker = asker(cluster, &namespace).await;
-    let last = std::env::var("SCHEMA_SEEDS")
-        .map_or(TRIED, |number| number.parse().expect("SCHEMA_SEEDS is a number"));
+    let last = seeds(TRIED);
     let tried = compare(&asker, mutated(0..last)).await;
     evidence::record(
         "schema",
@@ -47,6 +46,23 @@ async fn both_say_the_same_of_mutated_objects() {
         tried,
         &format!("seeds 0..{last}"),
     );
+}
+
+#[tokio::test]
+async fn both_say_the_same_of_mutated_statuses() {
+    let cluster = real!(shared_cluster());
+    install(cluster);
+    let namespace = cluster.namespace("statuses");
+    let asker = asker(cluster, &namespace).await;
+    let last = seeds(500);
+    let tried = compare(&asker, mutated_statuses(0..last)).await;
+    let note = format!("seeds 0..{last}");
+    evidence::record("schema", "statuses answered alike, mutated", tried, &note);
+}
+
+/// `SCHEMA_SEEDS=20000` tries more.
+fn seeds(usual: u64) -> u64 {
+    std::env::var("SCHEMA_SEEDS").map_or(usual, |number| number.parse().expect("SCHEMA_SEEDS is a number"))
 }
 
 async fn compare(asker: &Asker, cases: Vec<Case>) -> u64 {
@@ -85,8 +101,8 @@ fn record(answers: Vec<(String, Answer, Answer, Value)>) {
         BTreeMap::new()
     };
     for (name, theirs, _, sent) in answers {
-        let seed = name.strip_prefix("seed ").and_then(|seed| seed.parse().ok());
-        if seed.is_none_or(|seed: u64| seed < SEEDS) {
+        let seed = name.rsplit_once("seed ").and_then(|(_, seed)| seed.parse().ok());
+        if seed.is_none_or(|seed: u64| seed < SEEDS) && !name.starts_with("status") {
             record.insert(name, recorded::shortened(theirs, &sent));
         }
     }
@@ -112,6 +128,13 @@ async fn store(asker: &Asker, cases: &[Case]) -> Stored {
             .create(&object)
             .await
             .unwrap_or_else(|refusal| panic!("{}: {refusal:?}", case.name));
+        let created = if case.part == "status" {
+            let mut with_status = created;
+            with_status["status"] = before["status"].clone();
+            asker.replace_status(&with_status).await.expect("a legal status")
+        } else {
+            created
+        };
         stored.insert(key, created);
     }
     stored
@@ -130,9 +153,10 @@ async fn answers(
         Some(old) => ("PUT", old["metadata"]["name"].as_str().expect("a name")),
         None => ("POST", ""),
     };
+    let below = if case.part == "status" { "/status" } else { "" };
     let validation = if case.strict { "Strict" } else { "Ignore" };
     let path = format!(
-        "/apis/quartermaster.dev/v1alpha1/namespaces/{namespace}/{plural}/{name}?fieldValidation={validation}&dryRun=All"
+        "/apis/quartermaster.dev/v1alpha1/namespaces/{namespace}/{plural}/{name}{below}?fieldValidation={validation}&dryRun=All"
     );
     let request = Request::builder()
         .method(method)
@@ -142,7 +166,7 @@ async fn answers(
         .expect("a request");
     let theirs = of_response(asker.client.request::<Value>(request).await);
     let ours = match old {
-        Some(old) => ours.replace(&case.kind, &text, case.strict, old),
+        Some(old) => ours.replace(&case.kind, case.part, &text, case.strict, old),
         None => ours.create(&case.kind, &text, case.strict),
     };
     let sent = serde_json::from_str(&text).unwrap_or_else(|_| json!({}));

@@ -33,13 +33,13 @@ impl Chance {
     }
 }
 
-/// The body: JSON in which a field may be there twice.
-pub fn mutate(original: &Value, chance: &mut Chance) -> String {
+/// The body: JSON in which a field may be there twice. What is changed is in this part of it.
+pub fn mutate(original: &Value, part: &str, chance: &mut Chance) -> String {
     let mut object = original.clone();
     let schema = &kind(original["kind"].as_str().expect("a kind")).schema;
     for _ in 0..=chance.below(3) {
-        let mut place = &mut object["spec"];
-        let mut schema = &schema["properties"]["spec"];
+        let mut place = &mut object[part];
+        let mut schema = &schema["properties"][part];
         // Down to some place, more often deep than not.
         while !chance.once_in(5) {
             let Some((name, below)) = step(place, schema, chance) else {
@@ -67,21 +67,22 @@ enum Step {
 }
 
 fn step<'s>(value: &Value, schema: &'s Value, chance: &mut Chance) -> Option<(Step, &'s Value)> {
-    match value {
-        Value::Object(fields) if !fields.is_empty() => {
-            let names: Vec<&String> = fields.keys().collect();
-            let name = (*chance.one_of(&names)).clone();
-            let below = match &schema["properties"][&name] {
-                Value::Null => &schema["additionalProperties"],
-                named => named,
-            };
-            Some((Step::Field(name), below))
-        }
-        Value::Array(items) if !items.is_empty() => {
-            Some((Step::Item(chance.below(items.len())), &schema["items"]))
-        }
-        _ => None,
+    if let Value::Array(items) = value {
+        let below = &schema["items"];
+        return (!items.is_empty()).then(|| (Step::Item(chance.below(items.len())), below));
     }
+    let names: Vec<&String> = value.as_object()?.keys().collect();
+    if names.is_empty() {
+        return None;
+    }
+    let name = (*chance.one_of(&names)).clone();
+    let named = &schema["properties"][&name];
+    let below = if named.is_null() {
+        &schema["additionalProperties"]
+    } else {
+        named
+    };
+    Some((Step::Field(name), below))
 }
 
 fn change(value: &mut Value, schema: &Value, chance: &mut Chance) {
