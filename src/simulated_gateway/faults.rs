@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::connection::Client;
 use super::events::Audience;
 use super::refusal::Answer;
-use super::restart;
+use super::restart::{self, Wish};
 use super::world::World;
 use super::writes;
 
@@ -59,6 +59,8 @@ pub enum Hit {
     Refuse(Value),
     /// The gateway restarts instead of answering.
     Restart,
+    /// The gateway is killed instead of answering, and started again.
+    Kill,
 }
 
 /// What is done to a gateway at once.
@@ -66,6 +68,8 @@ pub enum Hit {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Deed {
     Restart,
+    /// SIGKILL, and a new start: what was under way is lost, what was written is there, nobody is told.
+    Kill,
     /// Nothing is answered any more, no tick is sent; connections stay.
     Freeze,
     Thaw,
@@ -166,7 +170,7 @@ fn strike(world: &Arc<World>, client: &Arc<Client>, id: &Value, answer: Answer, 
         Hit::Delay(_) | Hit::Duplicate if early => {}
         Hit::Delay(ms) => {
             let (client, id, delay) = (Arc::clone(client), id.clone(), Duration::from_millis(*ms));
-            tokio::spawn(async move {
+            world.spawn(async move {
                 tokio::time::sleep(delay).await;
                 client.answer(&id, &answer);
             });
@@ -178,13 +182,15 @@ fn strike(world: &Arc<World>, client: &Arc<Client>, id: &Value, answer: Answer, 
         Hit::Close { code, reason } => client.close(*code, reason),
         Hit::Cut => client.cut(),
         Hit::Refuse(error) => client.refuse(id, error),
-        Hit::Restart => restart::schedule_after(world, Duration::ZERO),
+        Hit::Restart => restart::schedule(world, Wish::Asked),
+        Hit::Kill => restart::kill(world),
     }
 }
 
 pub(super) fn perform(world: &Arc<World>, deed: Deed) {
     match deed {
-        Deed::Restart => restart::schedule_after(world, Duration::ZERO),
+        Deed::Restart => restart::schedule(world, Wish::Asked),
+        Deed::Kill => restart::kill(world),
         Deed::Freeze => {
             world.frozen.send_replace(true);
         }

@@ -31,18 +31,23 @@ mod device;
 mod events;
 mod faults;
 mod files;
+mod greeting;
 mod handshake;
 mod hello;
 mod http;
 mod identity_file;
 mod ids;
+mod issues;
 mod json5;
 mod lockout;
 mod merge;
 mod methods;
 mod pairing;
+mod params;
 mod refusal;
+mod reload;
 mod restart;
+mod revision;
 mod roster;
 mod schema;
 mod sessions;
@@ -187,7 +192,8 @@ impl SimulatedGateway {
         if !self.world.listens() {
             return Err(NotListening);
         }
-        Ok(connection::serve(Arc::clone(&self.world), stream, peer))
+        let serving = connection::serve(Arc::clone(&self.world), stream, peer);
+        Ok(self.world.in_this_life(serving))
     }
 
     /// Accepts connections for ever. While the gateway restarts the listener is closed, so that nobody can connect.
@@ -207,7 +213,8 @@ impl SimulatedGateway {
                 accepted = open.accept() => {
                     let Ok((stream, from)) = accepted else { continue };
                     stream.set_nodelay(true).ok();
-                    tokio::spawn(connection::serve(Arc::clone(&self.world), stream, Peer(from.ip())));
+                    self.world
+                        .spawn(connection::serve(Arc::clone(&self.world), stream, Peer(from.ip())));
                 }
                 changed = phase.changed() => {
                     if changed.is_err() {

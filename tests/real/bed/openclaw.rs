@@ -4,13 +4,14 @@
 //! UNAVAILABLE. It writes its own config file (migrations, `agents.entries`), so the file is its own from the
 //! start on.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::cache::cache_corner;
 use super::evidence::say;
 use super::gateway::Gateway;
 use super::missing::Missing;
@@ -33,6 +34,14 @@ pub struct OpenClaw {
     installed: Installed,
     gateway: Gateway,
     port: u16,
+}
+
+/// One gateway of this machine starts at a time, whatever test program starts it. Three 2026.9.6 that started at once
+/// on two busy cores all ended: each gives itself five seconds for a thread of its own.
+fn turn_to_start() -> File {
+    let lock = File::create(cache_corner("turns").join("start")).expect("a file in our cache");
+    lock.lock().expect("a lock on a file in our cache");
+    lock
 }
 
 impl OpenClaw {
@@ -77,13 +86,15 @@ impl OpenClaw {
             this.folder.file("openclaw.json", &config.to_string());
             match this.launch() {
                 Ok(()) => return this,
-                Err(LostPort) => say("a gateway's port was taken meanwhile, starting it on another"),
+                Err(NotUp::LostPort) => say("a gateway's port was taken meanwhile, starting it on another"),
+                Err(NotUp::Ended) => panic!("a gateway ended at its start. {}", this.process().last_words()),
             }
         }
         panic!("a gateway lost its port five times in a row; what takes them? (ss -ltnp)");
     }
 
-    fn launch(&mut self) -> Result<(), LostPort> {
+    fn launch(&mut self) -> Result<(), NotUp> {
+        let _turn = self.gateway.wait.then(turn_to_start);
         let Installed {
             version,
             node,
@@ -137,15 +148,15 @@ impl OpenClaw {
 
     /// Ready when it says hello-ok to a client with its token. Up to three minutes: 2026.2.9 takes 39 s when its
     /// compile cache is cold and the machine is not busy.
-    fn wait_until_ready(&self) -> Result<(), LostPort> {
+    fn wait_until_ready(&self) -> Result<(), NotUp> {
         let start = Instant::now();
         loop {
             let Err(refusal) = self.hello() else { return Ok(()) };
             if !self.process().is_alive() {
                 if self.log().contains("EADDRINUSE") || self.log().contains("already in use") {
-                    return Err(LostPort);
+                    return Err(NotUp::LostPort);
                 }
-                panic!("a gateway ended at its start. {}", self.process().last_words());
+                return Err(NotUp::Ended);
             }
             let words = || self.process().last_words();
             assert!(
@@ -159,11 +170,13 @@ impl OpenClaw {
 
     /// Waits for hello-ok after `without_waiting`.
     pub fn ready(&self) {
-        assert!(
-            self.wait_until_ready().is_ok(),
-            "its port was taken by another program: {}",
-            self.port
-        );
+        if let Err(not_up) = self.wait_until_ready() {
+            panic!(
+                "{not_up:?} at port {}. {}",
+                self.port,
+                self.process().last_words()
+            );
+        }
     }
 
     /// Where a client on our side of the network finds it.
@@ -214,12 +227,19 @@ impl OpenClaw {
 
     /// On the same port and with the same state.
     pub fn start_again(&mut self) {
+        if let Err(not_up) = self.try_start_again() {
+            panic!(
+                "{not_up:?} at port {}. {}",
+                self.port,
+                self.process().last_words()
+            );
+        }
+    }
+
+    /// The same, for tests of what a kill may leave behind.
+    pub fn try_start_again(&mut self) -> Result<(), NotUp> {
         assert!(!self.is_alive(), "it still runs; stop() or kill() comes first");
-        assert!(
-            self.launch().is_ok(),
-            "port {} was taken by another program meanwhile",
-            self.port
-        );
+        self.launch()
     }
 
     /// SIGKILL: nothing is drained, nothing is written.
@@ -320,4 +340,11 @@ impl OpenClaw {
     }
 }
 
-struct LostPort;
+/// Why a gateway that was started is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotUp {
+    /// Another program was faster.
+    LostPort,
+    /// It ended by itself; its log says why.
+    Ended,
+}

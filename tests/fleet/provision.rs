@@ -1,0 +1,197 @@
+//! Provisioning as a controller does it: look, compare, write what differs, look again. Nothing is remembered from one pass
+//! to the next but whether an agent's wake message was sent, because that is the one thing that must not be done twice.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::join_all;
+use quartermaster::gateway::Connection;
+use quartermaster::gateway::commit::NotCommitted;
+use quartermaster::gateway::connection::CallError;
+use quartermaster::gateway::names::AgentId;
+use tokio::time::sleep;
+
+use super::seat::Seat;
+use super::{Agent, Document};
+
+/// What each agent's wake message came to; what is not in it was not tried.
+pub type Wakes = BTreeMap<AgentId, Wake>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// Asked for, and perhaps taken: only the history knows.
+    Unsure,
+    Sent,
+}
+
+/// What one pass came to.
+#[derive(Debug, Default)]
+struct Pass {
+    /// Files and wakes; of entries the session itself knows.
+    written: usize,
+    /// What the next pass has to look at again.
+    troubles: Vec<String>,
+}
+
+/// A gateway that is killed once costs three passes or four. More than this: something is written for ever.
+const PASSES: usize = 40;
+
+/// Comes back when a pass found everything as it should be and wrote nothing; says how many passes that took. Without
+/// `wakes` nobody is woken.
+pub async fn until_so(seat: &Seat, fleet: &[Agent], mut wakes: Option<&mut Wakes>) -> usize {
+    let mut last = Pass::default();
+    for number in 1..=PASSES {
+        last = pass(seat, fleet, wakes.as_deref_mut()).await;
+        if last.written == 0 && last.troubles.is_empty() {
+            return number;
+        }
+        if !last.troubles.is_empty() {
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+    panic!(
+        "not so after {PASSES} passes: {last:?}, {:?}",
+        seat.session.link()
+    );
+}
+
+async fn pass(seat: &Seat, fleet: &[Agent], wakes: Option<&mut Wakes>) -> Pass {
+    let mut pass = Pass::default();
+    pass.note(entries(seat, fleet).await);
+    // What an agent's turn would find comes before whatever starts one.
+    if pass.troubles.is_empty() {
+        pass.note(documents(seat, fleet).await);
+    }
+    if let Some(wakes) = wakes
+        && pass.troubles.is_empty()
+    {
+        let connection = seat.online().await.connection;
+        for agent in fleet {
+            // One after another: 56 turns at once keep a gateway from answering for many seconds.
+            pass.note(vec![wake(&connection, agent, wakes).await]);
+            if !pass.troubles.is_empty() {
+                break;
+            }
+        }
+    }
+    pass
+}
+
+impl Pass {
+    fn note(&mut self, results: Vec<Result<bool, String>>) {
+        for result in results {
+            match result {
+                Ok(written) => self.written += usize::from(written),
+                Err(trouble) => self.troubles.push(trouble),
+            }
+        }
+    }
+}
+
+/// The session reads, compares and writes; what is already so costs no write.
+pub async fn entries(seat: &Seat, fleet: &[Agent]) -> Vec<Result<bool, String>> {
+    let puts = fleet.iter().map(|agent| async {
+        match seat.session.commits().put(agent.change()).await {
+            Ok(_) => Ok(false),
+            Err(NotCommitted::Rejected(issues)) => panic!("{}: {issues:?}", agent.id),
+            Err(NotCommitted::Refused(why) | NotCommitted::Unfinished(why)) => {
+                Err(format!("{}: {why}", agent.id))
+            }
+        }
+    });
+    join_all(puts).await
+}
+
+/// Reads every document and writes those that differ.
+async fn documents(seat: &Seat, fleet: &[Agent]) -> Vec<Result<bool, String>> {
+    let connection = seat.online().await.connection;
+    let all = fleet
+        .iter()
+        .flat_map(|agent| agent.documents.iter().map(move |document| (agent, document)));
+    let each = all.map(|(agent, document)| {
+        let connection = &connection;
+        async move {
+            brought_about(connection, agent, document)
+                .await
+                .map_err(|error| format!("{} of {}: {error}", document.name, agent.id))
+        }
+    });
+    join_all(each).await
+}
+
+async fn brought_about(
+    connection: &Connection,
+    agent: &Agent,
+    document: &Document,
+) -> Result<bool, CallError> {
+    let there = connection.file_get(&agent.id, document.name).await?;
+    if there
+        .as_ref()
+        .is_some_and(|file| file.content == document.content)
+    {
+        return Ok(false);
+    }
+    let expected = there.as_ref().and_then(|file| file.hash.as_deref());
+    write(connection, agent, document, expected).await?;
+    Ok(true)
+}
+
+/// Writes a document and makes sure of it: by the hash in the answer, or by reading it back where there is none.
+pub async fn write(
+    connection: &Connection,
+    agent: &Agent,
+    document: &Document,
+    expected: Option<&str>,
+) -> Result<(), CallError> {
+    let Document { name, content } = document;
+    let hash = connection.file_set(&agent.id, name, content, expected).await?;
+    let so = match hash {
+        Some(hash) => hash == document.hash(),
+        None => connection
+            .file_get(&agent.id, name)
+            .await?
+            .is_some_and(|file| file.content == *content),
+    };
+    assert!(so, "{name} of {} is not what was written", agent.id);
+    Ok(())
+}
+
+/// Sends an agent's wake message if it was not sent; after a lost answer the history decides.
+async fn wake(connection: &Connection, agent: &Agent, wakes: &mut Wakes) -> Result<bool, String> {
+    let told = |error: CallError| format!("wake of {}: {error}", agent.id);
+    let (session, key) = (agent.id.main_session(), agent.wake_key());
+    let known = wakes.get(&agent.id).copied();
+    if known == Some(Wake::Unsure) && connection.chat_holds(&session, &key).await.map_err(told)? {
+        wakes.insert(agent.id.clone(), Wake::Sent);
+        return Ok(false);
+    }
+    if known == Some(Wake::Sent) {
+        return Ok(false);
+    }
+    match connection
+        .chat_send(&session, "Read AGENTS.md and begin.", &key)
+        .await
+    {
+        Ok(_) => {
+            wakes.insert(agent.id.clone(), Wake::Unsure);
+            // Taken is not kept: a 2026.9.6 that dies before the turn is over has lost a session's first message.
+            for _ in 0..10 {
+                if connection.chat_holds(&session, &key).await.map_err(told)? {
+                    wakes.insert(agent.id.clone(), Wake::Sent);
+                    return Ok(true);
+                }
+                sleep(Duration::from_millis(500)).await;
+            }
+            Err(format!("wake of {}: it is not in the history yet", agent.id))
+        }
+        Err(error) => {
+            match &error {
+                CallError::Refused(_) | CallError::TooLarge { .. } => {}
+                CallError::Lost(_) | CallError::TimedOut | CallError::Odd { .. } => {
+                    wakes.insert(agent.id.clone(), Wake::Unsure);
+                }
+            }
+            Err(told(error))
+        }
+    }
+}
