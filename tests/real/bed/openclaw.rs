@@ -18,7 +18,7 @@ use super::missing::Missing;
 use super::network::Place;
 use super::npm::{Installed, install_gateway};
 use super::ports::free_port;
-use super::process::{Launch, Process};
+use super::process::{Launch, Process, send};
 use super::room::Room;
 use super::scratch::Scratch;
 
@@ -223,6 +223,21 @@ impl OpenClaw {
     /// Ends it in order; its state stays.
     pub fn stop(&mut self) {
         self.process = None;
+        self.end_helpers();
+    }
+
+    /// 2026.9.6 starts its commands through a process that is in nobody's group and outlives a killed gateway.
+    fn end_helpers(&self) {
+        let ours = format!("OPENCLAW_STATE_DIR={}", self.state_folder().display());
+        for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+            if environment
+                .split(|byte| *byte == 0)
+                .any(|set| set == ours.as_bytes())
+            {
+                send("KILL", &process.file_name().to_string_lossy());
+            }
+        }
     }
 
     /// On the same port and with the same state.
@@ -245,7 +260,7 @@ impl OpenClaw {
     /// SIGKILL: nothing is drained, nothing is written.
     pub fn kill(&mut self) {
         self.process().kill();
-        self.process = None;
+        self.stop();
     }
 
     /// `signal("STOP")`, `signal("CONT")`: a gateway that is there and does not answer.
@@ -337,6 +352,12 @@ impl OpenClaw {
         } else {
             Err(answer)
         }
+    }
+}
+
+impl Drop for OpenClaw {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
