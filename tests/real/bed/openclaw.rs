@@ -77,7 +77,7 @@ impl OpenClaw {
             gateway,
             port: 0,
         };
-        // A free port can be lost to another program before the gateway listens.
+        // A free port can be lost to another program before the gateway listens, and a busy machine be too slow for it.
         for _ in 0..5 {
             this.port = free_port();
             let config = this
@@ -86,13 +86,20 @@ impl OpenClaw {
             this.folder.file("openclaw.json", &config.to_string());
             match this.launch() {
                 Ok(()) => return this,
-                Err(LostPort) => say("a gateway's port was taken meanwhile, starting it on another"),
+                Err(FalseStart::LostPort) => {
+                    say("a gateway's port was taken meanwhile, starting it on another");
+                }
+                Err(FalseStart::TooSlow) => {
+                    say("a gateway was too slow for itself, starting it again");
+                }
             }
         }
-        panic!("a gateway lost its port five times in a row; what takes them? (ss -ltnp)");
+        panic!(
+            "a gateway ended five times at its start: a port that others take (ss -ltnp), or a machine too busy for it"
+        );
     }
 
-    fn launch(&mut self) -> Result<(), LostPort> {
+    fn launch(&mut self) -> Result<(), FalseStart> {
         let _turn = self.gateway.wait.then(turn_to_start);
         let Installed {
             version,
@@ -147,13 +154,16 @@ impl OpenClaw {
 
     /// Ready when it says hello-ok to a client with its token. Up to three minutes: 2026.2.9 takes 39 s when its
     /// compile cache is cold and the machine is not busy.
-    fn wait_until_ready(&self) -> Result<(), LostPort> {
+    fn wait_until_ready(&self) -> Result<(), FalseStart> {
         let start = Instant::now();
         loop {
             let Err(refusal) = self.hello() else { return Ok(()) };
             if !self.process().is_alive() {
                 if self.log().contains("EADDRINUSE") || self.log().contains("already in use") {
-                    return Err(LostPort);
+                    return Err(FalseStart::LostPort);
+                }
+                if self.log().contains(TOO_SLOW) {
+                    return Err(FalseStart::TooSlow);
                 }
                 panic!("a gateway ended at its start. {}", self.process().last_words());
             }
@@ -330,4 +340,11 @@ impl OpenClaw {
     }
 }
 
-struct LostPort;
+/// Why a gateway ended at its start that would not on another day.
+enum FalseStart {
+    LostPort,
+    TooSlow,
+}
+
+/// A 2026.9.6 gives a thread of its own five seconds to come up, and ends when the machine does not let it.
+const TOO_SLOW: &str = "state lease heartbeat did not become ready";
