@@ -77,7 +77,7 @@ impl OpenClaw {
             gateway,
             port: 0,
         };
-        // A free port can be lost to another program before the gateway listens.
+        // A free port can be lost to another program before the gateway listens, and a busy machine be too slow for it.
         for _ in 0..5 {
             this.port = free_port();
             let config = this
@@ -87,10 +87,13 @@ impl OpenClaw {
             match this.launch() {
                 Ok(()) => return this,
                 Err(NotUp::LostPort) => say("a gateway's port was taken meanwhile, starting it on another"),
+                Err(NotUp::TooSlow) => say("a gateway was too slow for itself, starting it again"),
                 Err(NotUp::Ended) => panic!("a gateway ended at its start. {}", this.process().last_words()),
             }
         }
-        panic!("a gateway lost its port five times in a row; what takes them? (ss -ltnp)");
+        panic!(
+            "a gateway ended five times at its start: a port that others take (ss -ltnp), or a machine too busy for it"
+        );
     }
 
     fn launch(&mut self) -> Result<(), NotUp> {
@@ -155,6 +158,9 @@ impl OpenClaw {
             if !self.process().is_alive() {
                 if self.log().contains("EADDRINUSE") || self.log().contains("already in use") {
                     return Err(NotUp::LostPort);
+                }
+                if self.log().contains(TOO_SLOW) {
+                    return Err(NotUp::TooSlow);
                 }
                 return Err(NotUp::Ended);
             }
@@ -366,6 +372,11 @@ impl Drop for OpenClaw {
 pub enum NotUp {
     /// Another program was faster.
     LostPort,
+    /// The machine was too busy for it. It would come up on another day.
+    TooSlow,
     /// It ended by itself; its log says why.
     Ended,
 }
+
+/// A 2026.9.6 gives a thread of its own five seconds to come up, and ends when the machine does not let it.
+const TOO_SLOW: &str = "state lease heartbeat did not become ready";
