@@ -4,7 +4,7 @@
 help:
 	@echo 'make run    what is needed to run the operator here, and the command'
 	@echo 'make test   everything that this machine can prove, with a table of evidence at the end'
-	@echo 'make conformance   what gateways say, real and simulated, against what is recorded (takes about 15 minutes)'
+	@echo 'make conformance   what gateways say, real and simulated, against what is recorded (takes about 8 minutes)'
 	@echo 'make lint   formatting and clippy'
 	@echo 'make crds   writes crds/ from the types'
 

@@ -17,6 +17,7 @@ use futures::future::{BoxFuture, join_all};
 use quartermaster::gateway::commit::{EntryChange, NotCommitted};
 use quartermaster::gateway::connection::{CallError, Outcome};
 use quartermaster::gateway::credentials::Identity;
+use quartermaster::gateway::device_token::InMemory;
 use quartermaster::gateway::dial::{Dial, Stream};
 use quartermaster::gateway::names::AgentId;
 use quartermaster::gateway::session::{Online, State, Surroundings, Target, Wanted};
@@ -79,6 +80,7 @@ impl Bench {
         let surroundings = Surroundings {
             dial: Arc::new(Pipe(gateway.clone())),
             guard: Guard::default(),
+            device_tokens: Arc::new(InMemory::default()),
             meter: Arc::new(move |_, outcome| {
                 count.fetch_add(usize::from(outcome == Outcome::Refused), Ordering::SeqCst);
             }),

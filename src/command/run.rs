@@ -20,6 +20,7 @@ use crate::cluster::{Cluster, Health, Scope};
 use crate::controller;
 use crate::controller::World;
 use crate::gateway::Guard;
+use crate::gateway::device_token::InMemory;
 use crate::gateway::dial::Network;
 use crate::gateway::session::Surroundings;
 use crate::http::operations::{self, Operations};
@@ -122,6 +123,7 @@ impl Run {
         let surroundings = Surroundings {
             dial: Arc::new(Network),
             guard: Guard::default(),
+            device_tokens: Arc::new(InMemory::default()),
             meter: Arc::new({
                 let metrics = metrics.clone();
                 move |method, outcome| metrics.gateway_call(method, outcome)

@@ -6,12 +6,16 @@
 //! spends more refused tokens than the gateway's lock-out allows ([`guard`]).
 
 pub mod address;
+#[cfg(any(test, fuzzing))]
+pub mod anything;
+pub mod close;
 pub mod commit;
 pub mod configuration;
 pub mod connection;
 pub mod contract;
 pub mod credentials;
 pub mod device;
+pub mod device_token;
 pub mod dial;
 pub mod frame;
 pub mod guard;

@@ -112,13 +112,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::gateway::credentials::Secrets;
     use crate::gateway::frame::Incoming;
 
     fn meaning(error: &Value) -> Meaning {
         let frame = json!({ "type": "res", "id": "1", "ok": false, "error": error }).to_string();
         let Some(Incoming::Answer {
             result: Err(refusal), ..
-        }) = Incoming::parse(&frame, None)
+        }) = Incoming::parse(&frame, &Secrets::default())
         else {
             panic!()
         };

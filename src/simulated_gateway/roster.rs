@@ -166,6 +166,35 @@ fn is_configured(document: &Value, contract: Contract, id: &str) -> bool {
     }
 }
 
+/// The ids that a configuration itself names.
+pub(super) fn written(document: &Value, contract: Contract) -> BTreeSet<String> {
+    let entries = document
+        .pointer("/agents/entries")
+        .filter(|_| contract.has_entries());
+    let keys = entries.and_then(Value::as_object).into_iter().flatten();
+    let listed = list(document).iter().filter(|_| !contract.has_entries());
+    keys.map(|(id, _)| id.as_str())
+        .chain(listed.filter_map(|entry| entry.get("id")?.as_str()))
+        .map(ids::normalise)
+        .collect()
+}
+
+/// Takes an agent's bindings out, and the list with the last of them; says how many there were.
+pub(super) fn unbind(document: &mut Value, id: &str) -> usize {
+    let Some(bindings) = document.get_mut("bindings").and_then(Value::as_array_mut) else {
+        return 0;
+    };
+    let before = bindings.len();
+    bindings.retain(|binding| binding.get("agentId").and_then(Value::as_str) != Some(id));
+    let left = bindings.len();
+    if left == 0
+        && let Some(document) = document.as_object_mut()
+    {
+        document.remove("bindings");
+    }
+    before - left
+}
+
 fn list(document: &Value) -> &[Value] {
     document
         .pointer("/agents/list")

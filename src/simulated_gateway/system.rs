@@ -12,7 +12,7 @@ use super::cron::Heartbeats;
 use super::device::hex;
 use super::methods::Call;
 use super::refusal::{Answer, Refusal};
-use super::restart;
+use super::restart::{self, Wish};
 use super::roster::Agent;
 use super::world::{State, World};
 
@@ -28,7 +28,6 @@ impl State {
     pub(super) fn boot(&mut self, contract: Contract) {
         self.boot_id = self.dice.uuid();
         self.booted = Instant::now();
-        self.restart_is_due = false;
         self.budget = super::budget::Budget::default();
         self.lock_outs = super::lockout::LockOuts::default();
         self.runs = super::chat::Runs::default();
@@ -221,7 +220,7 @@ pub(super) fn preflight(_state: &mut State, _call: &Call<'_>) -> Answer {
 pub(super) fn restart(_state: &mut State, call: &Call<'_>) -> Answer {
     let world = Arc::clone(call.world);
     // Not now: the state is held.
-    tokio::spawn(async move { restart::schedule_after(&world, SAFE_RESTART) });
+    tokio::spawn(async move { restart::schedule_after(&world, Wish::Asked, SAFE_RESTART) });
     Ok(
         json!({ "ok": true, "status": "scheduled", "preflight": safe(), "restart": {
         "ok": true, "pid": 1, "signal": "SIGUSR1", "reason": "gateway.restart.safe", "mode": "emit", "delayMs": 0,

@@ -31,6 +31,10 @@ impl Places {
         format!("{}/openclaw.json", self.root)
     }
 
+    pub(super) fn log_path(&self) -> String {
+        format!("{}/gateway.log", self.root)
+    }
+
     pub(super) fn state(&self) -> String {
         format!("{}/state", self.root)
     }

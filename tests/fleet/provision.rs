@@ -183,7 +183,7 @@ async fn wake(connection: &Connection, agent: &Agent, wakes: &mut Wakes) -> Resu
         }
         Err(error) => {
             match &error {
-                CallError::Refused(_) => {}
+                CallError::Refused(_) | CallError::TooLarge { .. } => {}
                 CallError::Lost(_) | CallError::TimedOut | CallError::Odd { .. } => {
                     wakes.insert(agent.id.clone(), Wake::Unsure);
                 }

@@ -235,6 +235,7 @@ impl Committer {
                 | Meaning::OtherMessage
                 | Meaning::Other => Attempt::Refused(refusal.message),
             },
+            Err(error @ CallError::TooLarge { .. }) => Attempt::Refused(error.to_string()),
             Err(error @ (CallError::Lost(_) | CallError::TimedOut | CallError::Odd { .. })) => {
                 Attempt::Again(error.to_string())
             }

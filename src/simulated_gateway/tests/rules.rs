@@ -155,6 +155,53 @@ async fn every_write_restarts_2_9_and_nothing_of_the_kind_the_others() {
     }
 }
 
+/// For the file that has changed, and because the patch asks for it.
+#[tokio::test(start_paused = true)]
+async fn a_patch_restarts_2_9_twice() {
+    let mut settings = settings(OLD);
+    settings.delays = 1.0;
+    let gateway = SimulatedGateway::new(settings);
+    let mut client = Client::admin(&gateway).await;
+    client
+        .patch(&json!({ "logging": { "level": "warn" } }))
+        .await
+        .unwrap();
+    let start = Instant::now();
+    for due_ms in [500, 2000] {
+        assert_eq!(client.closed().await, (1012, "service restart".to_owned()));
+        assert_eq!(start.elapsed().as_millis(), due_ms);
+        sleep(Duration::from_millis(100)).await;
+        client = Client::admin(&gateway).await;
+    }
+    let third = tokio::time::timeout(Duration::from_secs(20), client.closed()).await;
+    assert!(third.is_err(), "{third:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_halves_the_file_is_refused_but_by_2_9() {
+    for contract in Contract::ALL {
+        let gateway = gateway(contract);
+        let mut client = Client::admin(&gateway).await;
+        let whale = json!({ "main": {}, "whale": { "name": "w".repeat(20_000) } });
+        client.patch(&entries(contract, &whale)).await.unwrap();
+        sleep(Duration::from_secs(5)).await;
+        let mut client = Client::admin(&gateway).await;
+        let gone = client.call("agents.delete", json!({ "agentId": "whale" })).await;
+        match contract {
+            Contract::V2026_2_9 => assert!(gone.is_ok(), "{gone:?}"),
+            Contract::V2026_7_35 | Contract::V2026_9_6 => {
+                let error = gone.unwrap_err();
+                let message = error["message"].as_str().unwrap();
+                assert_eq!(error["code"], "UNAVAILABLE");
+                assert!(message.starts_with("Error: Config write rejected: "), "{message}");
+                assert!(message.contains("(size-drop:2"), "{message}");
+                let shorter = json!({ "whale": { "name": "w".repeat(12_000) } });
+                client.patch(&entries(contract, &shorter)).await.unwrap();
+            }
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_changed_token_ends_who_came_with_the_old_one() {
     for contract in [NEW, MIDDLE] {
@@ -174,6 +221,8 @@ async fn a_changed_token_ends_who_came_with_the_old_one() {
             Err(close) => close,
         };
         assert_eq!(close, (4001, "gateway auth changed".to_owned()));
+        // 7.35 restarts as well.
+        sleep(Duration::from_secs(1)).await;
         let mut again = Client::open(&gateway, Peer::LOOPBACK).await;
         let mut params = connect_params();
         params["auth"]["token"] = json!("new");
