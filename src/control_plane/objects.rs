@@ -135,7 +135,7 @@ impl ControlPlane {
             {
                 Ok(stored) => read(&stored)?,
                 Err(NotWritten::Changed { .. }) => return Err(Status::already_exists(kind, &name)),
-                Err(NotWritten::Storage(trouble)) => return Err(Status::unavailable(trouble.to_string())),
+                Err(error) => return Err(not_written(&error)),
             }
         };
         Ok(Answer {
@@ -201,7 +201,7 @@ impl ControlPlane {
                 Ok(_) if gone => return Ok(answer(shown)),
                 Ok(written) => return Ok(answer(event_forms::shown(&call.kind, read(&written)?))),
                 Err(NotWritten::Changed { .. }) => {}
-                Err(NotWritten::Storage(trouble)) => return Err(Status::unavailable(trouble.to_string())),
+                Err(error) => return Err(not_written(&error)),
             }
         }
         Err(Status::modified(
@@ -293,7 +293,7 @@ impl ControlPlane {
                 None => Deleted::Waits(shown(read(&written)?)),
             })),
             Err(NotWritten::Changed { .. }) => Ok(None),
-            Err(NotWritten::Storage(trouble)) => Err(Status::unavailable(trouble.to_string())),
+            Err(error) => Err(not_written(&error)),
         }
     }
 
@@ -362,6 +362,14 @@ fn not_found(call: &Call) -> Status {
 /// What the store holds, parsed. It wrote it itself.
 pub(super) fn read(stored: &Stored) -> Result<Object, Status> {
     stored.object().map_err(Status::internal)
+}
+
+/// Why the store did not take an object, where nobody was faster.
+fn not_written(error: &NotWritten) -> Status {
+    match error {
+        NotWritten::Storage(trouble) => Status::unavailable(trouble.to_string()),
+        NotWritten::Changed { .. } | NotWritten::Unreadable(_) => Status::bad_request(error.to_string()),
+    }
 }
 
 fn may_begin_by_put(kind: &Kind) -> bool {
