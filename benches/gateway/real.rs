@@ -16,6 +16,7 @@ use crate::bare::Bare;
 use crate::bed::evidence::say;
 use crate::bed::{Gateway, Missing, OpenClaw, Scratch};
 use crate::cost::{Cost, Watch};
+use crate::fleet::provision::Wakes;
 use crate::fleet::seat::Seat;
 use crate::fleet::{Agent, of_56, provision};
 use crate::table::{Runs, Table};
@@ -193,7 +194,7 @@ async fn by_session(Bench { gateway, fleet }: Bench) -> (Cost, [f64; 2]) {
 async fn by_passes(Bench { gateway, fleet }: Bench) -> Cost {
     let watch = Watch::start(gateway.process().pid());
     let seat = Seat::take(Arc::new(Network), &gateway.url(), gateway.token(), 1);
-    provision::until_so(&seat, &fleet, None).await;
+    provision::until_so(&seat, &fleet, &mut Wakes::new()).await;
     let cost = watch.stop();
     seat.session.close().await;
     cost

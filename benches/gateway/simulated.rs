@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::bare::Bare;
 use crate::cost::{Cost, Watch};
+use crate::fleet::provision::Wakes;
 use crate::fleet::seat::Seat;
 use crate::fleet::{of_56, provision};
 use crate::table::{Runs, Table};
@@ -54,7 +55,7 @@ pub async fn measure(table: &mut Table, runs: usize) {
 
     let piped = Seat::take(Arc::new(Pipe(gateway.clone())), &url, TOKEN, 1);
     let start = Instant::now();
-    provision::until_so(&piped, &of_56("/srv/fleet"), None).await;
+    provision::until_so(&piped, &of_56("/srv/fleet"), &mut Wakes::new()).await;
     let provisioned = start.elapsed();
 
     table.heading("simulated 2026.9.6 without delays, in the same process");

@@ -16,11 +16,12 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 use crate::bed::{Gateway, NotUp, OpenClaw, Scratch, evidence};
-use crate::fleet::provision::{Wake, Wakes, until_so};
+use crate::fleet::provision::{Wakes, due, until_so};
 use crate::fleet::seat::Seat;
 use crate::fleet::{Agent, of_56};
 
 const VERSION: &str = "2026.9.6";
+const WOKEN: usize = 6;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_gateway_is_killed_while_a_fleet_is_provisioned() {
@@ -39,7 +40,7 @@ async fn a_real_gateway_is_killed_while_a_fleet_is_provisioned() {
     drop((round, gateway));
     evidence::say(&format!("kill test: undisturbed in {:.1} s", took.as_secs_f64()));
 
-    let (mut lost, mut halves) = (0, 0);
+    let mut halves = 0;
     for n in 0..rounds {
         let moment = took * n / rounds + rng.random_range(Duration::ZERO..=took / rounds);
         let told = format!(
@@ -65,7 +66,6 @@ async fn a_real_gateway_is_killed_while_a_fleet_is_provisioned() {
         let took = start.elapsed();
         let writes = round.seat.calls_of("config.patch");
         round.check(&gateway, &told).await;
-        lost += round.lost;
         halves += removed;
         evidence::say(&format!(
             "kill test: {told}: away {:.1} s, right after {:.1} s, {writes} config writes, {} connections, \
@@ -79,10 +79,7 @@ async fn a_real_gateway_is_killed_while_a_fleet_is_provisioned() {
         "kill",
         &format!("real {VERSION}: 56 agents, SIGKILL at a random moment"),
         rounds.into(),
-        &format!(
-            "KILL_SEED={seed}; wake messages taken and lost with the gateway: {lost}; \
-             empty databases that kept it from starting: {halves}"
-        ),
+        &format!("KILL_SEED={seed}; empty databases that kept it from starting: {halves}"),
     );
 }
 
@@ -91,30 +88,34 @@ async fn a_real_gateway_is_killed_while_a_fleet_is_provisioned() {
 /// 2026.9.6 makes an agent's database when its first session begins. Killed between the file and its tables, it never
 /// starts again ("has no schema ownership metadata") until a person removes the file, in which there is nothing.
 fn start_again(gateway: &mut OpenClaw) -> usize {
-    let said = gateway.log().len();
-    let Err(why) = gateway.try_start_again() else {
-        return 0;
-    };
-    assert_eq!(why, NotUp::Ended);
-    let last_words = gateway.process().last_words();
-    gateway.stop();
-    let log = gateway.log();
-    let halves: BTreeSet<&str> = log[said..]
-        .lines()
-        .filter_map(|line| {
-            let (_, rest) = line.split_once("Error: OpenClaw agent database ")?;
-            rest.strip_suffix(" has no schema ownership metadata.")
-        })
-        .collect();
-    assert!(!halves.is_empty(), "it did not start again. {last_words}");
-    for path in &halves {
-        let size = fs::metadata(path).unwrap().len();
-        assert!(size <= 4096, "{path} holds {size} bytes: not only a header");
-        fs::remove_file(path).unwrap();
+    let mut removed = 0;
+    for _ in 0..5 {
+        let said = gateway.log().len();
+        let Err(why) = gateway.try_start_again() else {
+            return removed;
+        };
+        let last_words = gateway.process().last_words();
+        gateway.stop();
+        let log = gateway.log();
+        let halves: BTreeSet<&str> = log[said..].lines().filter_map(unfinished).collect();
+        assert!(
+            why == NotUp::TooSlow || !halves.is_empty(),
+            "it did not start again: {why:?}. {last_words}"
+        );
+        for path in &halves {
+            let size = fs::metadata(path).unwrap().len();
+            assert!(size <= 4096, "{path} holds {size} bytes: not only a header");
+            fs::remove_file(path).unwrap();
+            removed += 1;
+        }
     }
-    let count = halves.len();
-    gateway.start_again();
-    count
+    panic!("it did not start in five tries");
+}
+
+/// The database that a line of its log says to be without tables.
+fn unfinished(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("Error: OpenClaw agent database ")?;
+    rest.strip_suffix(" has no schema ownership metadata.")
 }
 
 /// One provisioning of one gateway that has somebody else's agent already.
@@ -122,8 +123,6 @@ struct Round {
     seat: Seat,
     fleet: Vec<Agent>,
     wakes: Wakes,
-    /// Messages that the gateway took and did not write down before it died.
-    lost: usize,
     // Outlives the gateway's kills, and is removed at the end.
     _workspaces: Scratch,
 }
@@ -140,18 +139,20 @@ impl Round {
         let gateway = spawn_blocking(|| OpenClaw::start(asked)).await.unwrap()?;
         let seat = Seat::take(Arc::new(Network), &gateway.url(), gateway.token(), rand::random());
         seat.online().await;
+        let fleet = of_56(&workspaces.path().display().to_string());
+        // The gateway's agent and the leads: without a model each turn costs a gateway a second and more.
+        let wakes = due(&fleet[..WOKEN]);
         let this = Self {
             seat,
-            fleet: of_56(&workspaces.path().display().to_string()),
-            wakes: Wakes::new(),
-            lost: 0,
+            fleet,
+            wakes,
             _workspaces: workspaces,
         };
         Ok((this, gateway))
     }
 
     async fn provision(&mut self) {
-        until_so(&self.seat, &self.fleet, Some(&mut self.wakes)).await;
+        until_so(&self.seat, &self.fleet, &mut self.wakes).await;
     }
 
     /// Everything is there once, as another client and the disk tell it, and a look more writes nothing.
@@ -192,21 +193,14 @@ impl Round {
                     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{told}: {path}: {error}"));
                 assert!(there == document.content, "{told}: {path} is not what was wanted");
             }
-            assert_eq!(
-                self.wakes.get(&agent.id),
-                Some(&Wake::Sent),
-                "{told}: {}",
-                agent.id
-            );
             let params = json!({ "sessionKey": agent.id.main_session().as_str(), "limit": 200 });
             let history = connection
                 .call("chat.history", params, Duration::from_secs(60))
                 .await
                 .unwrap();
             let woken = times(&history, &format!("{}:user", agent.wake_key()));
-            // A message that was taken and not yet written down when the gateway died is lost: at most once.
-            assert!(woken <= 1, "{told}: {woken} wake messages of {}", agent.id);
-            self.lost += 1 - woken;
+            let due = usize::from(self.wakes.contains_key(&agent.id));
+            assert_eq!(woken, due, "{told}: wake messages of {}", agent.id);
         }
     }
 }

@@ -600,3 +600,77 @@ async fn a_queue_that_is_full_says_so() {
     }
     assert!(busy > 0 && fine >= 256, "{busy} busy, {fine} fine");
 }
+
+/// What history knows of a message: whether it is in it, and its state while it is not.
+async fn whereabouts(client: &mut Client, run: &str) -> (bool, Value) {
+    let history = client
+        .call("chat.history", json!({ "sessionKey": "agent:main:main" }))
+        .await
+        .unwrap();
+    let messages = history["messages"].as_array().unwrap();
+    let written = messages
+        .iter()
+        .any(|message| message["idempotencyKey"] == format!("{run}:user"));
+    let pending = history["pendingInputs"]["items"].as_array();
+    let pending = pending.and_then(|items| items.iter().find(|item| item["runId"] == run));
+    (written, pending.map_or(Value::Null, |item| item["state"].clone()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_9_6_has_lost_a_first_message_and_keeps_a_further_one_that_nobody_carries_out() {
+    let mut settings = settings(NEW);
+    settings.delays = 1.0;
+    let gateway = SimulatedGateway::new(settings);
+    let send = |run: &str| json!({ "sessionKey": "agent:main:main", "message": "x", "idempotencyKey": run });
+    let killed = async |client: &mut Client| {
+        gateway.perform(Deed::Kill);
+        assert_eq!(client.closed().await.0, 0, "no close frame");
+        sleep(Duration::from_secs(10)).await;
+        Client::admin(&gateway).await
+    };
+    let mut client = Client::admin(&gateway).await;
+    client.call("chat.send", send("first")).await.unwrap();
+    assert_eq!(whereabouts(&mut client, "first").await, (false, Value::Null));
+    client = killed(&mut client).await;
+    assert_eq!(whereabouts(&mut client, "first").await, (false, Value::Null));
+    let again = client.call("chat.send", send("first")).await.unwrap();
+    assert_eq!(again["status"], "started");
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(whereabouts(&mut client, "first").await, (true, Value::Null));
+
+    client.call("chat.send", send("further")).await.unwrap();
+    assert_eq!(
+        whereabouts(&mut client, "further").await,
+        (false, json!("queued"))
+    );
+    client = killed(&mut client).await;
+    for _ in 0..2 {
+        assert_eq!(
+            whereabouts(&mut client, "further").await,
+            (false, json!("interrupted"))
+        );
+        assert_eq!(
+            client.refusal("chat.send", send("further")).await,
+            "Error: Pending input ownership ended; submit a new turn to continue"
+        );
+    }
+    client.call("chat.send", send("instead")).await.unwrap();
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(whereabouts(&mut client, "instead").await, (true, Value::Null));
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_numbered_for_each_connection_but_on_2_9_for_all() {
+    for contract in Contract::ALL {
+        let gateway = gateway(contract);
+        gateway.perform(Deed::Flood(3));
+        let mut client = Client::admin(&gateway).await;
+        gateway.perform(Deed::Flood(1));
+        let tick = client.frame().await.unwrap();
+        assert_eq!(
+            tick["seq"],
+            if contract == OLD { 5 } else { 1 },
+            "{contract}: {tick}"
+        );
+    }
+}

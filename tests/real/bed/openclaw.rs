@@ -18,7 +18,7 @@ use super::missing::Missing;
 use super::network::Place;
 use super::npm::{Installed, install_gateway};
 use super::ports::free_port;
-use super::process::{Launch, Process};
+use super::process::{Launch, Process, send};
 use super::room::Room;
 use super::scratch::Scratch;
 
@@ -77,7 +77,7 @@ impl OpenClaw {
             gateway,
             port: 0,
         };
-        // A free port can be lost to another program before the gateway listens.
+        // A free port can be lost to another program before the gateway listens, and a busy machine be too slow for it.
         for _ in 0..5 {
             this.port = free_port();
             let config = this
@@ -87,10 +87,13 @@ impl OpenClaw {
             match this.launch() {
                 Ok(()) => return this,
                 Err(NotUp::LostPort) => say("a gateway's port was taken meanwhile, starting it on another"),
+                Err(NotUp::TooSlow) => say("a gateway was too slow for itself, starting it again"),
                 Err(NotUp::Ended) => panic!("a gateway ended at its start. {}", this.process().last_words()),
             }
         }
-        panic!("a gateway lost its port five times in a row; what takes them? (ss -ltnp)");
+        panic!(
+            "a gateway ended five times at its start: a port that others take (ss -ltnp), or a machine too busy for it"
+        );
     }
 
     fn launch(&mut self) -> Result<(), NotUp> {
@@ -155,6 +158,9 @@ impl OpenClaw {
             if !self.process().is_alive() {
                 if self.log().contains("EADDRINUSE") || self.log().contains("already in use") {
                     return Err(NotUp::LostPort);
+                }
+                if self.log().contains(TOO_SLOW) {
+                    return Err(NotUp::TooSlow);
                 }
                 return Err(NotUp::Ended);
             }
@@ -223,6 +229,21 @@ impl OpenClaw {
     /// Ends it in order; its state stays.
     pub fn stop(&mut self) {
         self.process = None;
+        self.end_helpers();
+    }
+
+    /// 2026.9.6 starts its commands through a process that is in nobody's group and outlives a killed gateway.
+    fn end_helpers(&self) {
+        let ours = format!("OPENCLAW_STATE_DIR={}", self.state_folder().display());
+        for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+            if environment
+                .split(|byte| *byte == 0)
+                .any(|set| set == ours.as_bytes())
+            {
+                send("KILL", &process.file_name().to_string_lossy());
+            }
+        }
     }
 
     /// On the same port and with the same state.
@@ -245,7 +266,7 @@ impl OpenClaw {
     /// SIGKILL: nothing is drained, nothing is written.
     pub fn kill(&mut self) {
         self.process().kill();
-        self.process = None;
+        self.stop();
     }
 
     /// `signal("STOP")`, `signal("CONT")`: a gateway that is there and does not answer.
@@ -340,11 +361,22 @@ impl OpenClaw {
     }
 }
 
+impl Drop for OpenClaw {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 /// Why a gateway that was started is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotUp {
     /// Another program was faster.
     LostPort,
+    /// The machine was too busy for it. It would come up on another day.
+    TooSlow,
     /// It ended by itself; its log says why.
     Ended,
 }
+
+/// A 2026.9.6 gives a thread of its own five seconds to come up, and ends when the machine does not let it.
+const TOO_SLOW: &str = "state lease heartbeat did not become ready";
