@@ -19,45 +19,51 @@ mod schema {
 
     pub mod same {
         pub mod answer;
+        pub mod beyond;
         pub mod cases;
         pub mod mutation;
         pub mod recorded;
     }
 }
 
+use quartermaster::control_plane::schema::Schema;
 use serde_json::Value;
 
 use schema::same::answer::{Answer, Ours};
+use schema::same::beyond::Beyond;
 use schema::same::cases::{Case, mutated, written_down};
 use schema::same::recorded::{self, SEEDS};
 
 #[test]
 fn schemas_answer_what_a_real_api_server_answered() {
     let ours = Ours::compile();
+    let cases: Vec<Case> = written_down().into_iter().chain(mutated(0..SEEDS)).collect();
+    let of_our_kinds = cases.iter().map(|case| (case.name.clone(), answer(&ours, case)));
+    let Beyond { schema, trials } = Beyond::read();
+    let schema = Schema::compile(&schema).unwrap();
+    let beyond = trials.iter().map(|trial| {
+        let answer = recorded::shortened(trial.answer(&schema), &trial.after);
+        (trial.name.clone(), answer)
+    });
     let recorded = recorded::read();
     let mut different = Vec::new();
-    let cases: Vec<Case> = written_down().into_iter().chain(mutated(0..SEEDS)).collect();
-    for case in &cases {
-        let theirs = recorded
-            .get(&case.name)
-            .unwrap_or_else(|| panic!("{} is not recorded: SCHEMA_RECORD=1 records it", case.name));
-        let answer = answer(&ours, case);
-        if answer != *theirs {
-            different.push(format!(
-                "{}\n  the API server: {theirs}\n  ours: {answer}",
-                case.name
-            ));
+    for (name, answer) in of_our_kinds.chain(beyond) {
+        match recorded.get(&name) {
+            Some(theirs) if *theirs == answer => {}
+            Some(theirs) => different.push(format!("{name}\n  the API server: {theirs}\n  ours: {answer}")),
+            None => different.push(format!("{name} is not recorded: SCHEMA_RECORD=1 records it")),
         }
     }
+    let count = cases.len() + trials.len();
     assert!(
         different.is_empty(),
-        "{} differ:\n{}",
+        "{} of {count} differ:\n{}",
         different.len(),
         different.join("\n")
     );
     assert_eq!(
         recorded.len(),
-        cases.len(),
+        count,
         "the record holds what nobody asks any more"
     );
 }

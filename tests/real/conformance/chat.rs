@@ -61,7 +61,7 @@ async fn send_when_idle(client: &mut Client, send: &Value) -> Answer {
 }
 
 /// Whether the outcome of the first is told; the words of the failure are the model's.
-fn kind_of_replay(answer: &Answer) -> String {
+pub fn kind_of_replay(answer: &Answer) -> String {
     match answer {
         Answer::Ok(payload) => format!("ok {} {}", payload["runId"], payload["status"]),
         Answer::Refused { error, payload } => format!(

@@ -22,6 +22,7 @@ mod frames;
 mod handshake;
 mod heartbeats;
 mod http;
+mod killed;
 mod limits;
 mod lockout;
 mod pairing;
@@ -52,6 +53,7 @@ struct Case {
 }
 
 const ALL: &[Contract] = &Contract::ALL;
+const OLDEST: &[Contract] = &[V2026_2_9];
 /// Protocol 4.
 const NEWER: &[Contract] = &[V2026_9_6, V2026_7_35];
 
@@ -240,6 +242,16 @@ const ITS_ROSTER: &[Case] = cases! {
     ALL restarts::a_new_token;
 };
 
+/// On a new one again: each of them kills it. Not yet recorded from the newer ones, which could not be started often
+/// enough on a busy machine; what was seen of 2026.9.6 by hand is in docs/gateway-notes.md.
+const KILLED: &[Case] = cases! {
+    OLDEST killed::a_first_message_that_was_started;
+    OLDEST killed::a_further_message_that_was_started;
+    OLDEST killed::a_message_whose_turn_is_over;
+    OLDEST killed::what_was_answered;
+    OLDEST killed::a_write_under_way;
+};
+
 /// As another machine sees it.
 const ACROSS_A_NETWORK: &[Case] = cases! {
     ALL pairing::a_remote_token_alone;
@@ -264,6 +276,7 @@ type Group = (&'static str, &'static [Case]);
 
 const ONE: Group = ("one gateway", ONE_GATEWAY);
 const ROSTER: Group = ("its roster", ITS_ROSTER);
+const DEATHS: Group = ("killed", KILLED);
 
 /// How long a case may take before it counts as hung. Generous: it only decides how long a hanging suite takes.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -399,6 +412,11 @@ fn real_2026_9_6_roster() {
 }
 
 #[test]
+fn real_2026_9_6_killed() {
+    real(V2026_9_6, DEATHS);
+}
+
+#[test]
 fn real_2026_7_35() {
     real(V2026_7_35, ONE);
 }
@@ -406,6 +424,11 @@ fn real_2026_7_35() {
 #[test]
 fn real_2026_7_35_roster() {
     real(V2026_7_35, ROSTER);
+}
+
+#[test]
+fn real_2026_7_35_killed() {
+    real(V2026_7_35, DEATHS);
 }
 
 #[test]
@@ -419,6 +442,11 @@ fn real_2026_2_9_roster() {
 }
 
 #[test]
+fn real_2026_2_9_killed() {
+    real(V2026_2_9, DEATHS);
+}
+
+#[test]
 fn simulated_2026_9_6() {
     simulated(V2026_9_6, ONE);
 }
@@ -426,6 +454,11 @@ fn simulated_2026_9_6() {
 #[test]
 fn simulated_2026_9_6_roster() {
     simulated(V2026_9_6, ROSTER);
+}
+
+#[test]
+fn simulated_2026_9_6_killed() {
+    simulated(V2026_9_6, DEATHS);
 }
 
 #[test]
@@ -439,6 +472,11 @@ fn simulated_2026_7_35_roster() {
 }
 
 #[test]
+fn simulated_2026_7_35_killed() {
+    simulated(V2026_7_35, DEATHS);
+}
+
+#[test]
 fn simulated_2026_2_9() {
     simulated(V2026_2_9, ONE);
 }
@@ -446,6 +484,11 @@ fn simulated_2026_2_9() {
 #[test]
 fn simulated_2026_2_9_roster() {
     simulated(V2026_2_9, ROSTER);
+}
+
+#[test]
+fn simulated_2026_2_9_killed() {
+    simulated(V2026_2_9, DEATHS);
 }
 
 fn simulated_across_a_network(contract: Contract, test: &'static str) {
@@ -500,7 +543,7 @@ fn real_2026_2_9_across_a_network() {
 /// Every case has an expectation for each version that it is for, and no expectation is left over.
 #[test]
 fn the_table_is_whole() {
-    let all: Vec<&Case> = [ONE_GATEWAY, ITS_ROSTER, ACROSS_A_NETWORK]
+    let all: Vec<&Case> = [ONE_GATEWAY, ITS_ROSTER, KILLED, ACROSS_A_NETWORK]
         .into_iter()
         .flatten()
         .collect();

@@ -95,18 +95,12 @@ async fn compare(asker: &Asker, cases: Vec<Case>) -> u64 {
 }
 
 fn record(answers: Vec<(String, Answer, Answer, Value)>) {
-    let mut record = if recorded::path().exists() {
-        recorded::read()
-    } else {
-        BTreeMap::new()
-    };
-    for (name, theirs, _, sent) in answers {
+    let is_recorded = |name: &str| {
         let seed = name.rsplit_once("seed ").and_then(|(_, seed)| seed.parse().ok());
-        if seed.is_none_or(|seed: u64| seed < SEEDS) && !name.starts_with("status") {
-            record.insert(name, recorded::shortened(theirs, &sent));
-        }
-    }
-    recorded::write(&record);
+        seed.is_none_or(|seed: u64| seed < SEEDS) && !name.starts_with("status")
+    };
+    let kept = answers.into_iter().filter(|(name, ..)| is_recorded(name));
+    recorded::add(kept.map(|(name, theirs, _, sent)| (name, recorded::shortened(theirs, &sent))));
 }
 
 /// What is stored before a change, by kind and what was asked to be stored. None of it is changed later.

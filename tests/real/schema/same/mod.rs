@@ -3,6 +3,7 @@
 //! `tests/schema_as_recorded.rs`. `SCHEMA_RECORD=1` records anew.
 
 mod answer;
+mod beyond;
 mod cases;
 mod differential;
 mod mutation;

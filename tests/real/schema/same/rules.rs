@@ -6,56 +6,19 @@ use std::time::Duration;
 use axum::http::Request;
 use futures::{StreamExt, stream};
 use kube::Client;
-use quartermaster::control_plane::Object;
-use quartermaster::control_plane::schema::{Schema, body};
-use serde::Deserialize;
+use quartermaster::control_plane::schema::Schema;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, of_response, write};
+use super::answer::{Answer, of_response};
+use super::beyond::{Beyond, Trial};
+use super::recorded;
 use crate::bed::{Cluster, evidence, shared_cluster};
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    schema: Value,
-    /// `refused`: our schemas refuse to compile it. Anything else: it is left out, for that reason.
-    on_purpose: Option<String>,
-    #[serde(default)]
-    values: Vec<Value>,
-    #[serde(default)]
-    changes: Vec<(Value, Value)>,
-}
-
-struct Trial {
-    name: String,
-    before: Option<Value>,
-    after: Value,
-}
 
 #[tokio::test]
 async fn both_say_the_same_of_schemas_beyond_ours() {
     let cluster = real!(shared_cluster());
-    let text = include_str!("rules.yaml");
-    let entries: Vec<Entry> = serde_saphyr::from_str(text).expect("rules.yaml");
-    for entry in entries
-        .iter()
-        .filter(|entry| entry.on_purpose.as_deref() == Some("refused"))
-    {
-        let refused = Schema::compile(&whole(&json!({"f": entry.schema})));
-        assert!(refused.is_err(), "{} compiles after all", entry.schema);
-    }
-    let kept: Vec<&Entry> = entries
-        .iter()
-        .filter(|entry| entry.on_purpose.is_none())
-        .collect();
-    let fields: serde_json::Map<String, Value> = kept
-        .iter()
-        .enumerate()
-        .map(|(number, entry)| (format!("f{number}"), entry.schema.clone()))
-        .collect();
-    let schema = whole(&Value::Object(fields));
+    let Beyond { schema, trials } = Beyond::read();
     let ours = Schema::compile(&schema).unwrap_or_else(|error| panic!("{error}"));
-    let trials = trials(&kept);
 
     define(
         cluster,
@@ -81,6 +44,13 @@ async fn both_say_the_same_of_schemas_beyond_ours() {
         .buffer_unordered(8)
         .collect()
         .await;
+    if std::env::var_os("SCHEMA_RECORD").is_some() {
+        let of_trial = |(trial, theirs, _): &(&Trial, Answer, Answer)| {
+            let theirs = recorded::shortened(theirs.clone(), &trial.after);
+            (trial.name.clone(), theirs)
+        };
+        recorded::add(answers.iter().map(of_trial));
+    }
     let mut different: Vec<String> = answers
         .iter()
         .filter(|(_, theirs, ours)| theirs != ours)
@@ -93,8 +63,12 @@ async fn both_say_the_same_of_schemas_beyond_ours() {
         different.len(),
         different.join("\n")
     );
-    let note = format!("{} schemas of one field", kept.len());
-    evidence::record("schema", "values answered alike", trials.len() as u64, &note);
+    evidence::record(
+        "schema",
+        "values answered alike",
+        trials.len() as u64,
+        "schemas of one field",
+    );
 }
 
 async fn answers<'t>(
@@ -103,58 +77,18 @@ async fn answers<'t>(
     ours: &Schema,
     trial: &'t Trial,
 ) -> (&'t Trial, Answer, Answer) {
-    let text = trial.after.to_string();
+    let answer = trial.answer(ours);
     let Some(before) = &trial.before else {
-        let theirs = send(client, "POST", &format!("{path}?dryRun=All"), text.clone()).await;
-        return (trial, theirs, write(ours, &text, false, None));
+        let text = trial.after.to_string();
+        let theirs = send(client, "POST", &format!("{path}?dryRun=All"), text).await;
+        return (trial, theirs, answer);
     };
     let path = format!("{path}/{}", before["metadata"]["name"].as_str().expect("a name"));
     let stored = client.request::<Value>(get(&path)).await.expect("it is stored");
     let mut after = trial.after.clone();
     after["metadata"] = stored["metadata"].clone();
     let theirs = send(client, "PUT", &format!("{path}?dryRun=All"), after.to_string()).await;
-    let old = as_read(ours, before);
-    (trial, theirs, write(ours, &text, false, Some(&old)))
-}
-
-fn trials(entries: &[&Entry]) -> Vec<Trial> {
-    let mut trials = Vec::new();
-    for (number, entry) in entries.iter().enumerate() {
-        let sample = |name: String, value: &Value| {
-            json!({"apiVersion": "same.example.org/v1", "kind": "Sample", "metadata": {"name": name},
-                "spec": {format!("f{number}"): value}})
-        };
-        for (which, value) in entry.values.iter().enumerate() {
-            trials.push(Trial {
-                name: format!("{} given {value}", entry.schema),
-                before: None,
-                after: sample(format!("new-{number}-{which}"), value),
-            });
-        }
-        for (which, (before, after)) in entry.changes.iter().enumerate() {
-            let name = format!("changed-{number}-{which}");
-            trials.push(Trial {
-                name: format!("{} changed from {before} to {after}", entry.schema),
-                before: Some(sample(name.clone(), before)),
-                after: sample(name, after),
-            });
-        }
-    }
-    trials
-}
-
-fn whole(fields: &Value) -> Value {
-    json!({"type": "object", "properties": {"spec": {"type": "object", "properties": fields}}})
-}
-
-/// A stored object as the present schema reads it.
-fn as_read(schema: &Schema, stored: &Value) -> Value {
-    let mut object = Object::of(stored.clone()).expect("an object");
-    schema.prune(&mut object);
-    schema.default(&mut object);
-    let mut value = object.into_value();
-    body::settle_numbers(&mut value);
-    value
+    (trial, theirs, answer)
 }
 
 fn define(cluster: &Cluster, schema: &Value) {
