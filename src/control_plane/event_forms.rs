@@ -26,7 +26,7 @@ pub fn shown(kind: &Kind, stored: Object) -> Object {
     renamed(
         stored,
         NEW,
-        |name| forward(name),
+        forward,
         ("reportingComponent", "reportingController"),
     )
 }
@@ -36,12 +36,7 @@ pub fn stored(kind: &Kind, shown: Object) -> Object {
     if kind.nature != Nature::NewEvent {
         return shown;
     }
-    renamed(
-        shown,
-        CORE,
-        |name| back(name),
-        ("reportingController", "reportingComponent"),
-    )
+    renamed(shown, CORE, back, ("reportingController", "reportingComponent"))
 }
 
 fn forward(name: &str) -> Option<&'static str> {

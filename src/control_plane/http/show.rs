@@ -53,7 +53,7 @@ pub(super) fn object(
             let metadata = json!({ "resourceVersion": version });
             table(call, metadata, vec![object], now)
         }
-        Form::Metadata => metadata_of(object),
+        Form::Metadata => metadata_of(&object),
         Form::Json | Form::Yaml | Form::AllGroups => object.into_value(),
     };
     in_form(code, form, &value)
@@ -108,7 +108,7 @@ pub(super) fn list(
             "kind": "PartialObjectMetadataList",
             "apiVersion": "meta.k8s.io/v1",
             "metadata": metadata,
-            "items": shown.into_iter().map(metadata_of).collect::<Vec<_>>(),
+            "items": shown.iter().map(metadata_of).collect::<Vec<_>>(),
         }),
         Form::Json | Form::Yaml | Form::AllGroups => json!({
             "kind": kind.names.list,
@@ -132,7 +132,7 @@ fn item(kind: &Kind, object: Object) -> Value {
     value
 }
 
-pub(super) fn metadata_of(object: Object) -> Value {
+pub(super) fn metadata_of(object: &Object) -> Value {
     let metadata = object.metadata().cloned().unwrap_or_default();
     json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata })
 }
@@ -156,7 +156,7 @@ pub(super) fn table(call: &Call, metadata: Value, objects: Vec<Object>, now: Tim
             let mut row = json!({ "cells": cells });
             let carried = match call.options.include {
                 Include::Nothing => None,
-                Include::Metadata => Some(metadata_of(object)),
+                Include::Metadata => Some(metadata_of(&object)),
                 Include::Object => Some(object.into_value()),
             };
             if let (Some(carried), Some(row)) = (carried, row.as_object_mut()) {
