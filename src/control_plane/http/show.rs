@@ -51,7 +51,7 @@ pub(super) fn object(
         Form::Table => {
             let version = object.resource_version().unwrap_or_default().to_owned();
             let metadata = json!({ "resourceVersion": version });
-            table(call, metadata, vec![object], now)
+            table(call, &metadata, vec![object], now)
         }
         Form::Metadata => metadata_of(&object),
         Form::Json | Form::Yaml | Form::AllGroups => object.into_value(),
@@ -103,7 +103,7 @@ pub(super) fn list(
         shown.push(event_forms::shown(kind, objects::read(stored)?));
     }
     let value = match form {
-        Form::Table => table(call, metadata, shown, now),
+        Form::Table => table(call, &metadata, shown, now),
         Form::Metadata => json!({
             "kind": "PartialObjectMetadataList",
             "apiVersion": "meta.k8s.io/v1",
@@ -138,7 +138,7 @@ pub(super) fn metadata_of(object: &Object) -> Value {
 }
 
 /// What `kubectl get` prints.
-pub(super) fn table(call: &Call, metadata: Value, objects: Vec<Object>, now: Timestamp) -> Value {
+pub(super) fn table(call: &Call, metadata: &Value, objects: Vec<Object>, now: Timestamp) -> Value {
     let columns = &call.kind.columns;
     let definitions: Vec<Value> = columns
         .iter()
