@@ -31,10 +31,10 @@ pub enum ManifestError {
         origin: String,
         kind: String,
         api_version: String,
-        error: Error,
+        error: Box<Error>,
     },
     #[error("{origin}: {error}")]
-    Refused { origin: String, error: Error },
+    Refused { origin: String, error: Box<Error> },
 }
 
 /// What an apply came to.
@@ -63,7 +63,11 @@ pub fn read(text: &str, file: &str) -> Result<Vec<Manifest>, ManifestError> {
                     Some(_) | None => Vec::new(),
                 }
             }
-            other => vec![other],
+            other @ (Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_)) => vec![other],
         };
         for item in items {
             let object: DynamicObject = serde_json::from_value(item).map_err(|error| unreadable(&error))?;
@@ -182,7 +186,7 @@ impl Manifest {
                     origin: self.origin.clone(),
                     kind: types.kind.clone(),
                     api_version: types.api_version.clone(),
-                    error,
+                    error: Box::new(error),
                 })?;
         let namespace = self.object.namespace().unwrap_or_else(|| namespace.to_owned());
         let api = match capabilities.scope {
@@ -195,7 +199,7 @@ impl Manifest {
     fn refused(&self, error: Error) -> ManifestError {
         ManifestError::Refused {
             origin: self.origin.clone(),
-            error,
+            error: Box::new(error),
         }
     }
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::{Cluster, Health, Scope};
 use crate::controller::{self, World};
 use crate::gateway::Guard;
+use crate::gateway::device_token::InMemory;
 use crate::gateway::dial::Network;
 use crate::gateway::session::Surroundings;
 use crate::http::operations::{self, Operations};
@@ -41,6 +42,7 @@ pub(super) async fn operate(client: kube::Client, plan: Plan) {
     let surroundings = Surroundings {
         dial: Arc::new(Network),
         guard: Guard::default(),
+        device_tokens: Arc::new(InMemory::default()),
         meter: Arc::new({
             let metrics = metrics.clone();
             move |method, outcome| metrics.gateway_call(method, outcome)

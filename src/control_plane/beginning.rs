@@ -78,7 +78,7 @@ impl ControlPlane {
     async fn put(&self, key: Key, expected: Expected, object: Object) -> Result<(), Status> {
         match self.store().write(key, expected, Change::Put(object)).await {
             Ok(_) | Err(NotWritten::Changed { .. }) => Ok(()),
-            Err(NotWritten::Storage(trouble)) => Err(Status::unavailable(trouble.to_string())),
+            Err(error) => Err(Status::unavailable(error.to_string())),
         }
     }
 

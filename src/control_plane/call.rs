@@ -241,27 +241,6 @@ impl Call {
     }
 }
 
-impl Call {
-    /// What it does, for Roles to judge.
-    pub fn deed(&self) -> Deed {
-        let plural = &self.kind.names.plural;
-        Deed::Objects {
-            verb: self.verb.name().to_owned(),
-            group: self.kind.group.clone(),
-            resource: match self.subresource {
-                Some(subresource) => format!("{plural}/{}", subresource.name()),
-                None => plural.clone(),
-            },
-            // A namespace itself is judged as within it.
-            namespace: match self.kind.nature {
-                Nature::Namespace => self.name.clone(),
-                _ => self.namespace.clone(),
-            },
-            name: self.name.clone().or_else(|| self.options.only_name()),
-        }
-    }
-}
-
 impl Path {
     /// What is done there, whether it is served or not: who may not do it is not told.
     pub fn deed(&self, method: &str, query: &str) -> Option<Deed> {
@@ -272,15 +251,18 @@ impl Path {
             namespace,
             name,
             subresource,
-            watched: _,
+            watched,
         } = self
         else {
             return None;
         };
         let mut watch = false;
         let options = Options::parse(query, &mut watch).unwrap_or_default();
-        let verb = verb(method, name.is_some(), watch)
-            .map_or_else(|| method.to_lowercase(), |verb| verb.name().to_owned());
+        let verb = match verb(method, name.is_some(), watch) {
+            Some(_) if *watched => Verb::Watch.name().to_owned(),
+            Some(verb) => verb.name().to_owned(),
+            None => method.to_lowercase(),
+        };
         let is_namespace = group.is_empty() && plural == "namespaces";
         Some(Deed::Objects {
             verb,
@@ -289,6 +271,7 @@ impl Path {
                 Some(subresource) => format!("{plural}/{subresource}"),
                 None => plural.clone(),
             },
+            // A namespace itself is judged as within it.
             namespace: if is_namespace {
                 name.clone()
             } else {
@@ -362,7 +345,7 @@ impl Options {
                 "limit" => {
                     options.limit = number(&value)?
                         .and_then(|limit| usize::try_from(limit).ok())
-                        .filter(|limit| *limit > 0)
+                        .filter(|limit| *limit > 0);
                 }
                 "continue" if !value.is_empty() => options.go_on = Some(value.into_owned()),
                 "resourceVersion" if !value.is_empty() => options.resource_version = Some(value.into_owned()),

@@ -26,7 +26,7 @@ pub fn shown(kind: &Kind, stored: Object) -> Object {
     let mut object = renamed(
         stored,
         NEW,
-        |name| forward(name),
+        forward,
         ("reportingComponent", "reportingController"),
     );
     // What core always says, the new words leave out where it is empty.
@@ -43,12 +43,7 @@ pub fn stored(kind: &Kind, shown: Object) -> Object {
     if kind.nature != Nature::NewEvent {
         return shown;
     }
-    let mut object = renamed(
-        shown,
-        CORE,
-        |name| back(name),
-        ("reportingController", "reportingComponent"),
-    );
+    let mut object = renamed(shown, CORE, back, ("reportingController", "reportingComponent"));
     for name in ["reportingComponent", "reportingInstance"] {
         object.fields_mut().entry(name).or_insert_with(|| json!(""));
     }

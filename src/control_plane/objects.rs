@@ -151,7 +151,7 @@ impl ControlPlane {
                         None => Status::already_exists(kind, &name),
                     });
                 }
-                Err(NotWritten::Storage(trouble)) => return Err(Status::unavailable(trouble.to_string())),
+                Err(error) => return Err(not_written(&error)),
             }
         };
         Ok(Answer {
@@ -220,7 +220,7 @@ impl ControlPlane {
                 Ok(_) if gone => return Ok(answer(shown)),
                 Ok(written) => return Ok(answer(event_forms::shown(&call.kind, read(&written)?))),
                 Err(NotWritten::Changed { .. }) => {}
-                Err(NotWritten::Storage(trouble)) => return Err(Status::unavailable(trouble.to_string())),
+                Err(error) => return Err(not_written(&error)),
             }
         }
         Err(Status::modified(
@@ -319,7 +319,7 @@ impl ControlPlane {
                 None => Deleted::Waits(shown(read(&written)?)),
             })),
             Err(NotWritten::Changed { .. }) => Ok(None),
-            Err(NotWritten::Storage(trouble)) => Err(Status::unavailable(trouble.to_string())),
+            Err(error) => Err(not_written(&error)),
         }
     }
 
@@ -393,6 +393,14 @@ fn taken(kind: &Kind, name: &str, found: &Stored) -> Status {
         status.message = format!("object is being deleted: {}", status.message);
     }
     status
+}
+
+/// Why the store did not take an object, where nobody was faster.
+fn not_written(error: &NotWritten) -> Status {
+    match error {
+        NotWritten::Storage(trouble) => Status::unavailable(trouble.to_string()),
+        NotWritten::Changed { .. } | NotWritten::Unreadable(_) => Status::bad_request(error.to_string()),
+    }
 }
 
 fn may_begin_by_put(kind: &Kind) -> bool {

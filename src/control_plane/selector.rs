@@ -365,7 +365,7 @@ mod tests {
             "involvedObject": { "kind": "Agent" }, "reportingComponent": "quartermaster",
         }));
         let known = ["metadata.name", "involvedObject.kind", "source"];
-        Selector::parse(labels, fields, &known)
+        Selector::parse(labels, fields, &known, false)
             .unwrap()
             .selects(&object.unwrap())
     }
@@ -425,7 +425,7 @@ mod tests {
             ("", "metadata.name"),
             ("", "spec.x=1"),
         ] {
-            let refused = Selector::parse(labels, fields, &["metadata.name"]).unwrap_err();
+            let refused = Selector::parse(labels, fields, &["metadata.name"], false).unwrap_err();
             assert_eq!(refused.code, 400, "{labels} {fields}");
         }
     }

@@ -43,23 +43,33 @@ impl Token {
         Ok(Self(SecretString::from(text)))
     }
 
-    /// A text without this token in it. Nothing stops a gateway from quoting the token that it refuses, and its words
-    /// reach conditions and logs.
-    pub(super) fn hide(&self, text: &str) -> String {
-        text.replace(self.expose(), "…")
-    }
-
-    /// A peer's words, cleared of the token and then fit for a condition.
-    pub(super) fn tame(secret: Option<&Self>, text: &str) -> String {
-        match secret {
-            Some(secret) => frame::tame(&secret.hide(text)),
-            None => frame::tame(text),
-        }
-    }
-
     /// For the frame that carries it to the gateway, and nothing else.
     pub(super) fn expose(&self) -> &str {
         self.0.expose_secret()
+    }
+}
+
+/// The tokens that a gateway was given or gave. Nothing stops it from quoting them, and its words reach conditions and
+/// logs.
+#[derive(Debug, Clone, Default)]
+pub struct Secrets(Vec<Token>);
+
+impl Secrets {
+    pub(super) fn of(tokens: impl IntoIterator<Item = Option<Token>>) -> Self {
+        Self(tokens.into_iter().flatten().collect())
+    }
+
+    /// A text without any of them in it.
+    pub(super) fn hide(&self, text: &str) -> String {
+        let Self(tokens) = self;
+        tokens
+            .iter()
+            .fold(text.to_owned(), |text, token| text.replace(token.expose(), "…"))
+    }
+
+    /// A peer's words, cleared of them and then fit for a condition.
+    pub(super) fn tame(&self, text: &str) -> String {
+        frame::tame(&self.hide(text))
     }
 }
 

@@ -51,8 +51,7 @@ impl DeviceKey {
         URL_SAFE_NO_PAD.encode(self.key.verifying_key().as_bytes())
     }
 
-    /// The signature over one connect request. Version 2 of the payload: every gateway from 2026.2.9 on takes
-    /// it, version 3 only from 2026.2.26.
+    /// The signature over one connect request.
     pub fn sign(&self, proof: &Proof<'_>) -> String {
         URL_SAFE_NO_PAD.encode(self.key.sign(proof.payload(&self.id).as_bytes()).to_bytes())
     }
@@ -67,6 +66,8 @@ pub struct Proof<'a> {
     pub signed_at_ms: i64,
     pub token: &'a str,
     pub nonce: &'a str,
+    /// With it version 3 of what is signed, which gateways know from 2026.2.26 on; version 2 is known to all.
+    pub platform: Option<&'a str>,
 }
 
 impl Proof<'_> {
@@ -79,11 +80,17 @@ impl Proof<'_> {
             signed_at_ms,
             token,
             nonce,
+            platform,
         } = self;
         let scopes = scopes.join(",");
-        Zeroizing::new(format!(
-            "v2|{device_id}|{client_id}|{client_mode}|{role}|{scopes}|{signed_at_ms}|{token}|{nonce}"
-        ))
+        let common = Zeroizing::new(format!(
+            "{device_id}|{client_id}|{client_mode}|{role}|{scopes}|{signed_at_ms}|{token}|{nonce}"
+        ));
+        Zeroizing::new(match platform {
+            None => format!("v2|{}", *common),
+            // The last part is the device's family, and we name none.
+            Some(platform) => format!("v3|{}|{platform}|", *common),
+        })
     }
 }
 
@@ -122,6 +129,7 @@ mod tests {
             signed_at_ms: 1_795_166_530_382,
             token: "test-token",
             nonce: "dea77535-0230-4744-b88c-1cf203db61cd",
+            platform: None,
         };
         assert_eq!(
             key.sign(&proof),

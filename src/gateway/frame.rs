@@ -1,23 +1,27 @@
 //! The gateway's frames: one JSON object a text message. Read leniently (unknown fields and kinds are skipped,
 //! every length is bounded where it is kept), written strictly (the gateway refuses a field it does not know).
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::credentials::Token;
+use super::credentials::Secrets;
 
-/// What a gateway may say.
+/// What a gateway may say. What it carries is read by whoever wants it: most events are nobody's news, and the health of
+/// 500 agents is 323 kB a minute.
 #[derive(Debug)]
-pub enum Incoming {
+pub enum Incoming<'a> {
     Answer {
-        id: String,
-        result: Result<Value, Refusal>,
+        id: Cow<'a, str>,
+        /// JSON; see [`value`].
+        result: Result<&'a str, Refusal>,
     },
     Event {
-        name: String,
-        payload: Value,
+        name: Cow<'a, str>,
+        payload: &'a str,
     },
 }
 
@@ -37,39 +41,69 @@ pub struct Refusal {
 /// Longest text of a gateway that we keep: it ends up in conditions and logs, and a gateway may be hostile.
 const LONGEST_TEXT: usize = 300;
 
-impl Incoming {
-    /// None for what is not a frame, or of a kind we do not know. What an error says is cleared of `secret` before it is
+/// The longest answer that we ask for is 1 MB (the configuration of 500 agents), much of it text. A frame of 32 MiB has
+/// room for 16 million values, and each of them takes 32 bytes once it is read: half a gigabyte.
+const MOST_VALUES: usize = 500_000;
+
+impl<'a> Incoming<'a> {
+    /// None for what is not a frame, or of a kind we do not know. What an error says is cleared of `secrets` before it is
     /// cut to length: a cut in the middle of a token would leave half of it.
-    pub fn parse(text: &str, secret: Option<&Token>) -> Option<Self> {
-        let mut frame: Frame = serde_json::from_str(text).ok()?;
-        if let (Some(error), Some(secret)) = (&mut frame.error, secret) {
-            hide(error, secret);
-        }
-        match frame.kind.as_str() {
+    pub fn parse(text: &'a str, secrets: &Secrets) -> Option<Self> {
+        let Frame {
+            kind,
+            id,
+            ok,
+            event,
+            payload,
+            error,
+        } = serde_json::from_str(text).ok()?;
+        let payload = payload.map(RawValue::get);
+        match kind.as_ref() {
             "res" => {
-                let result = if frame.ok == Some(true) {
-                    Ok(frame.payload)
+                let result = if ok == Some(true) {
+                    Ok(payload.unwrap_or(NOTHING))
                 } else {
-                    Err(Refusal::of(
-                        frame
-                            .error
-                            .and_then(|error| serde_json::from_value(error).ok())
-                            .unwrap_or_default(),
-                        !frame.payload.is_null(),
-                    ))
+                    let error = error.and_then(|error| value(error.get())).map(|mut error| {
+                        hide(&mut error, secrets);
+                        error
+                    });
+                    let fault = error.and_then(|error| serde_json::from_value(error).ok());
+                    Err(Refusal::of(fault.unwrap_or_default(), payload.is_some()))
                 };
-                Some(Self::Answer {
-                    id: frame.id?,
-                    result,
-                })
+                Some(Self::Answer { id: id?, result })
             }
             "event" => Some(Self::Event {
-                name: frame.event?,
-                payload: frame.payload,
+                name: event?,
+                payload: payload.unwrap_or(NOTHING),
             }),
             _ => None,
         }
     }
+}
+
+const NOTHING: &str = "null";
+
+/// Reads JSON of a gateway. None also for what is nested deeper than 128 levels, or of more values than any answer has.
+pub fn value(json: &str) -> Option<Value> {
+    if json.len() > MOST_VALUES && values_in(json) > MOST_VALUES {
+        return None;
+    }
+    serde_json::from_str(json).ok()
+}
+
+/// How many values a text holds at most, without reading them.
+fn values_in(json: &str) -> usize {
+    let (mut count, mut quoted, mut escaped) = (1, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b',' | b'[' | b'{' if !quoted => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 pub fn request(id: &str, method: &str, params: &Value) -> String {
@@ -77,15 +111,18 @@ pub fn request(id: &str, method: &str, params: &Value) -> String {
 }
 
 #[derive(Deserialize)]
-struct Frame {
-    #[serde(rename = "type")]
-    kind: String,
-    id: Option<String>,
+struct Frame<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
     ok: Option<bool>,
-    event: Option<String>,
-    #[serde(default)]
-    payload: Value,
-    error: Option<Value>,
+    #[serde(borrow, default)]
+    event: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    payload: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize, Default)]
@@ -127,11 +164,11 @@ impl Refusal {
     }
 }
 
-fn hide(value: &mut Value, secret: &Token) {
+fn hide(value: &mut Value, secrets: &Secrets) {
     match value {
-        Value::String(text) => *text = secret.hide(text),
-        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, secret)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| hide(field, secret)),
+        Value::String(text) => *text = secrets.hide(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, secrets)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| hide(field, secrets)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -162,7 +199,7 @@ mod tests {
         let Some(Incoming::Answer {
             id,
             result: Err(refusal),
-        }) = Incoming::parse(text, None)
+        }) = Incoming::parse(text, &Secrets::default())
         else {
             panic!()
         };
@@ -181,15 +218,16 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics(text in ".*") {
-            let _ = Incoming::parse(&text, None);
+            let _ = Incoming::parse(&text, &Secrets::default());
         }
 
         #[test]
         fn no_frame_shape_panics(kind in "res|event|req|", id in proptest::option::of(".*"), ok in any::<bool>(),
                                  error in proptest::option::of(".*"), number in any::<i64>()) {
-            let _ = Incoming::parse(&json!({ "type": kind, "id": id, "ok": ok, "error": error }).to_string(), None);
+            let frame = json!({ "type": kind, "id": id, "ok": ok, "error": error }).to_string();
+            let _ = Incoming::parse(&frame, &Secrets::default());
             let odd = json!({ "type": kind, "id": "1", "error": { "code": "C", "retryAfterMs": number } });
-            let _ = Incoming::parse(&odd.to_string(), None);
+            let _ = Incoming::parse(&odd.to_string(), &Secrets::default());
         }
     }
 }

@@ -169,7 +169,7 @@ impl Record {
     fn refuse(&mut self, credentials: Fingerprint, now: Instant) {
         self.recent.push_back(now);
         self.refused.retain(|_, at| *at + SAME_AGAIN > now);
-        if self.refused.len() < REMEMBERED {
+        if self.refused.len() < REMEMBERED || self.refused.contains_key(&credentials) {
             self.refused.insert(credentials, now);
         }
     }
@@ -177,6 +177,8 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::gateway::credentials::{Credentials, Identity, Token};
 
@@ -229,6 +231,36 @@ mod tests {
             guard.leave(&gateway(), token("d"), false, start + MINUTE),
             Leave::Go
         );
+    }
+
+    proptest! {
+        /// Whoever tries what and when, wrong all of it: of no minute more than three tries, and of none that nobody asked
+        /// for two of one token within ten minutes.
+        #[test]
+        fn the_rule_holds_for_any_order_of_tries(
+            wishes in prop::collection::vec((0..90u64, 0..5usize, any::<bool>(), any::<bool>()), 1..200)
+        ) {
+            let (guard, mut now) = (Guard::default(), Instant::now());
+            let names = ["a", "b", "c", "d", "e"].map(token);
+            let mut tried: Vec<(Instant, usize, bool)> = Vec::new();
+            for (pause, name, asked, path) in wishes {
+                now += Duration::from_secs(pause);
+                // One host and port, whatever the path.
+                let url = if path { "ws://gw:18789/behind/a/proxy" } else { "ws://gw:18789" };
+                let address = Address::parse(url).unwrap();
+                if guard.leave(&address, names[name], asked, now) == Leave::Go {
+                    guard.refused(&address, names[name], now);
+                    tried.push((now, name, asked));
+                }
+            }
+            for (at, name, asked) in &tried {
+                let minute = tried.iter().filter(|(other, ..)| (*at..*at + MINUTE).contains(other));
+                prop_assert!(minute.count() <= REFUSALS_A_MINUTE);
+                let before = tried.iter().rev().find(|(other, same, _)| same == name && other < at);
+                let too_soon = before.is_some_and(|(before, ..)| *before + SAME_AGAIN > *at);
+                prop_assert!(*asked || !too_soon);
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

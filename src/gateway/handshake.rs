@@ -13,10 +13,12 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::header::ORIGIN;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Error as WsError, Message, http};
+use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes, http};
 
 use super::address::Address;
-use super::credentials::{Credentials, Identity, Token};
+use super::close::Cause;
+use super::connection::Policy;
+use super::credentials::{Credentials, Identity, Secrets, Token};
 use super::device::Proof;
 use super::dial::{Dial, Stream};
 use super::frame::{self, Incoming, Refusal};
@@ -33,8 +35,9 @@ pub struct Hello {
     /// Changes with every start of the gateway; gateways before 2026.8 send none.
     pub boot_id: Option<String>,
     pub methods: BTreeSet<String>,
-    /// How often the gateway sends a sign of life.
-    pub tick: Duration,
+    pub policy: Policy,
+    /// Given to a device that was approved.
+    pub device_token: Option<Token>,
 }
 
 /// What provisioning needs. Admin implies the others on current gateways; older ones check each by name.
@@ -48,11 +51,21 @@ const CHALLENGE_DEADLINE: Duration = Duration::from_secs(10);
 /// 2026.9.6 answers in 0.1 s when idle; with 500 agents and a busy loop it has taken 15 s.
 const HELLO_DEADLINE: Duration = Duration::from_secs(30);
 /// `hello-ok` alone was 338 kB at 500 agents, `config.schema` 2.1 MB; the gateway's own limit is 25 MiB.
-const LARGEST_FRAME: usize = 32 << 20;
+pub(super) const LARGEST_FRAME: usize = 32 << 20;
+/// Answers to pings wait here for a peer that does not read, besides one request. Without a limit a flood of pings fills
+/// the memory.
+const LARGEST_BACKLOG: usize = LARGEST_FRAME + (1 << 20);
+/// What a gateway may say between our `connect` and its answer.
+const MOST_FRAMES_BEFORE_HELLO: usize = 64;
+/// They have 32 or 43 characters.
+const LONGEST_DEVICE_TOKEN: usize = 512;
+/// Enough to see what a proxy has left us.
+const MOST_SCOPES_TOLD: usize = 16;
 const CONNECT_ID: &str = "connect";
 
-pub async fn open(dial: &dyn Dial, target: &Target) -> Result<(Socket, Hello), Trouble> {
-    match greet(dial, target).await {
+/// `secrets`: what must not be in a word that the gateway says.
+pub async fn open(dial: &dyn Dial, target: &Target, secrets: &Secrets) -> Result<(Socket, Hello), Trouble> {
+    match greet(dial, target, secrets).await {
         // Gateways up to 2026.7 without the flag and newer ones refuse the control UI in the same words.
         Err(Trouble::ControlUiNotAllowed) if has_startup_probe(dial, target).await => {
             Err(Trouble::ControlUiRetired)
@@ -61,7 +74,7 @@ pub async fn open(dial: &dyn Dial, target: &Target) -> Result<(Socket, Hello), T
     }
 }
 
-async fn greet(dial: &dyn Dial, target: &Target) -> Result<(Socket, Hello), Trouble> {
+async fn greet(dial: &dyn Dial, target: &Target, secrets: &Secrets) -> Result<(Socket, Hello), Trouble> {
     let Target {
         address,
         trust,
@@ -69,8 +82,7 @@ async fn greet(dial: &dyn Dial, target: &Target) -> Result<(Socket, Hello), Trou
     } = target;
     let stream = dial.dial(address, trust).await?;
     let mut socket = upgrade(stream, address, credentials).await?;
-    let secret = credentials.token.as_ref();
-    let challenge = match timeout(CHALLENGE_DEADLINE, challenge(&mut socket, secret)).await {
+    let challenge = match timeout(CHALLENGE_DEADLINE, challenge(&mut socket, secrets)).await {
         Ok(challenge) => challenge?,
         Err(_) => return Err(Trouble::Silent),
     };
@@ -79,8 +91,8 @@ async fn greet(dial: &dyn Dial, target: &Target) -> Result<(Socket, Hello), Trou
         .send(Message::text(request))
         .await
         .map_err(|error| of_socket(&error))?;
-    match timeout(HELLO_DEADLINE, answer(&mut socket, secret)).await {
-        Ok(Ok(Ok(payload))) => Ok((socket, hello(&payload, credentials)?)),
+    match timeout(HELLO_DEADLINE, answer(&mut socket, secrets)).await {
+        Ok(Ok(Ok(payload))) => Ok((socket, hello(&payload, credentials, secrets)?)),
         Ok(Ok(Err(refusal))) => Err(of_refusal(&refusal, credentials)),
         Ok(Err(trouble)) => Err(trouble),
         Err(_) => Err(Trouble::Silent),
@@ -103,7 +115,8 @@ async fn upgrade(stream: Stream, address: &Address, credentials: &Credentials) -
     }
     let config = WebSocketConfig::default()
         .max_message_size(Some(LARGEST_FRAME))
-        .max_frame_size(Some(LARGEST_FRAME));
+        .max_frame_size(Some(LARGEST_FRAME))
+        .max_write_buffer_size(LARGEST_BACKLOG);
     let upgrade = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
     match timeout(UPGRADE_DEADLINE, upgrade).await {
         Ok(Ok((socket, _response))) => Ok(socket),
@@ -126,54 +139,67 @@ async fn upgrade(stream: Stream, address: &Address, credentials: &Credentials) -
 struct Challenge {
     nonce: String,
     at_ms: i64,
+    /// Told by gateways from 2026.8 on.
+    tells_capabilities: bool,
 }
 
-async fn challenge(socket: &mut Socket, secret: Option<&Token>) -> Result<Challenge, Trouble> {
-    let Incoming::Event { name, payload } = next(socket, secret).await? else {
-        return Err(Trouble::NotAGateway {
-            saw: "a WebSocket without connect.challenge",
-        });
+async fn challenge(socket: &mut Socket, secrets: &Secrets) -> Result<Challenge, Trouble> {
+    const NONE: Trouble = Trouble::NotAGateway {
+        saw: "a WebSocket without connect.challenge",
+    };
+    let text = next(socket, secrets).await?;
+    let (name, payload) = match Incoming::parse(&text, secrets) {
+        Some(Incoming::Event { name, payload }) => (name, frame::value(payload).unwrap_or_default()),
+        Some(Incoming::Answer { .. }) => return Err(NONE),
+        None => return Err(ANOTHER_KIND),
     };
     let nonce = payload.get("nonce").and_then(Value::as_str);
-    match (name.as_str(), nonce) {
+    match (name.as_ref(), nonce) {
         ("connect.challenge", Some(nonce)) => Ok(Challenge {
             nonce: nonce.to_owned(),
             at_ms: payload.get("ts").and_then(Value::as_i64).unwrap_or_default(),
+            tells_capabilities: payload.get("capabilities").is_some(),
         }),
-        _ => Err(Trouble::NotAGateway {
-            saw: "a WebSocket without connect.challenge",
-        }),
+        _ => Err(NONE),
     }
 }
 
-async fn answer(socket: &mut Socket, secret: Option<&Token>) -> Result<Result<Value, Refusal>, Trouble> {
-    loop {
-        match next(socket, secret).await? {
-            Incoming::Answer { id, result } if id == CONNECT_ID => return Ok(result),
-            Incoming::Answer { .. } | Incoming::Event { .. } => {}
+async fn answer(socket: &mut Socket, secrets: &Secrets) -> Result<Result<Value, Refusal>, Trouble> {
+    for _ in 0..MOST_FRAMES_BEFORE_HELLO {
+        let text = next(socket, secrets).await?;
+        match Incoming::parse(&text, secrets) {
+            Some(Incoming::Answer { id, result }) if id == CONNECT_ID => {
+                return match result {
+                    Ok(payload) => frame::value(payload).map(Ok).ok_or(Trouble::NotAGateway {
+                        saw: "a hello that cannot be read",
+                    }),
+                    Err(refusal) => Ok(Err(refusal)),
+                };
+            }
+            Some(Incoming::Answer { .. } | Incoming::Event { .. }) => {}
+            None => return Err(ANOTHER_KIND),
         }
     }
+    Err(Trouble::NotAGateway {
+        saw: "a WebSocket that says much and does not answer connect",
+    })
 }
 
-/// The next frame; the stream's end and what is no frame are troubles.
-async fn next(socket: &mut Socket, secret: Option<&Token>) -> Result<Incoming, Trouble> {
+const ANOTHER_KIND: Trouble = Trouble::NotAGateway {
+    saw: "a WebSocket of another kind",
+};
+
+/// The next text; the stream's end and what is no text are troubles.
+async fn next(socket: &mut Socket, secrets: &Secrets) -> Result<Utf8Bytes, Trouble> {
     loop {
         match socket.next().await {
-            Some(Ok(Message::Text(text))) => {
-                return Incoming::parse(&text, secret).ok_or(Trouble::NotAGateway {
-                    saw: "a WebSocket of another kind",
-                });
-            }
-            Some(Ok(Message::Binary(_))) => {
-                return Err(Trouble::NotAGateway {
-                    saw: "a WebSocket of another kind",
-                });
-            }
+            Some(Ok(Message::Text(text))) => return Ok(text),
+            Some(Ok(Message::Binary(_))) => return Err(ANOTHER_KIND),
             Some(Ok(Message::Close(close))) => {
                 let Some(close) = close else {
                     return Err(Trouble::ended());
                 };
-                return Err(of_close(close.code.into(), Token::tame(secret, &close.reason)));
+                return Err(of_close(close.code.into(), secrets.tame(&close.reason)));
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
             Some(Err(error)) => return Err(of_socket(&error)),
@@ -183,13 +209,19 @@ async fn next(socket: &mut Socket, secret: Option<&Token>) -> Result<Incoming, T
 }
 
 fn of_close(code: u16, reason: String) -> Trouble {
-    match code {
-        1013 => Trouble::Starting {
+    match Cause::of(code) {
+        Cause::Starting => Trouble::Starting {
             retry_after: Duration::from_millis(500),
         },
         // A refusal whose answer did not come, or was never sent: its text is the reason.
-        1008 => Trouble::of_refusal(&Refusal::of_close(reason), None),
-        code => Trouble::Lost {
+        Cause::Refused => Trouble::of_refusal(&Refusal::of_close(reason), None),
+        Cause::Leaving
+        | Cause::NotUnderstood
+        | Cause::TooLarge
+        | Cause::Failed
+        | Cause::Restarting
+        | Cause::Invalidated
+        | Cause::Other(_) => Trouble::Lost {
             code: Some(code),
             reason,
         },
@@ -236,6 +268,7 @@ fn connect_params(credentials: &Credentials, challenge: &Challenge) -> Value {
                 signed_at_ms: challenge.at_ms,
                 token: token.unwrap_or_default(),
                 nonce: &challenge.nonce,
+                platform: challenge.tells_capabilities.then_some(PLATFORM),
             };
             Some(json!({
                 "id": key.id(),
@@ -276,7 +309,7 @@ fn of_refusal(refusal: &Refusal, credentials: &Credentials) -> Trouble {
 }
 
 /// A connect without usable scopes still succeeds, so they are checked here and not at the first refused call.
-fn hello(payload: &Value, credentials: &Credentials) -> Result<Hello, Trouble> {
+pub(super) fn hello(payload: &Value, credentials: &Credentials, secrets: &Secrets) -> Result<Hello, Trouble> {
     let protocol = payload.get("protocol").and_then(Value::as_u64);
     let version = payload.pointer("/server/version").and_then(Value::as_str);
     let (Some(protocol), Some(version)) = (protocol, version) else {
@@ -285,7 +318,7 @@ fn hello(payload: &Value, credentials: &Credentials) -> Result<Hello, Trouble> {
         });
     };
     // What is compared is compared as it is; what people read is cleared of the token, which may be a common word.
-    let words = |text: &str| Token::tame(credentials.token.as_ref(), text);
+    let words = |text: &str| secrets.tame(text);
     let texts = |pointer: &str| {
         let list = payload.pointer(pointer)?.as_array()?;
         Some(list.iter().filter_map(Value::as_str))
@@ -297,7 +330,7 @@ fn hello(payload: &Value, credentials: &Credentials) -> Result<Hello, Trouble> {
         return Err(match credentials.identity {
             Identity::TokenOnly => Trouble::DeviceNeeded,
             Identity::Device(_) | Identity::ControlUi => Trouble::ScopesMissing {
-                granted: granted.into_iter().map(words).collect(),
+                granted: granted.into_iter().take(MOST_SCOPES_TOLD).map(words).collect(),
             },
         });
     }
@@ -305,6 +338,16 @@ fn hello(payload: &Value, credentials: &Credentials) -> Result<Hello, Trouble> {
         .pointer("/policy/tickIntervalMs")
         .and_then(Value::as_u64)
         .unwrap_or(30_000);
+    let largest_request = payload
+        .pointer("/policy/maxPayload")
+        .and_then(Value::as_u64)
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .unwrap_or(LARGEST_FRAME);
+    let device_token = payload
+        .pointer("/auth/deviceToken")
+        .and_then(Value::as_str)
+        .filter(|text| text.len() <= LONGEST_DEVICE_TOKEN)
+        .and_then(|text| Token::from_bytes(text.as_bytes()).ok());
     Ok(Hello {
         version: words(version),
         protocol,
@@ -317,7 +360,11 @@ fn hello(payload: &Value, credentials: &Credentials) -> Result<Hello, Trouble> {
             .flatten()
             .map(frame::tame)
             .collect(),
-        tick: Duration::from_millis(tick.clamp(1_000, 120_000)),
+        policy: Policy {
+            tick: Duration::from_millis(tick.clamp(1_000, 120_000)),
+            largest_request: largest_request.min(LARGEST_FRAME),
+        },
+        device_token,
     })
 }
 

@@ -6,26 +6,34 @@
 //! spends more refused tokens than the gateway's lock-out allows ([`guard`]).
 
 pub mod address;
+#[cfg(any(test, fuzzing))]
+pub mod anything;
+pub mod binding;
+pub mod close;
 pub mod commit;
 pub mod configuration;
 pub mod connection;
 pub mod contract;
 pub mod credentials;
 pub mod device;
+pub mod device_token;
 pub mod dial;
 pub mod frame;
 pub mod guard;
 pub mod handshake;
 pub mod names;
 pub mod news;
+pub mod reading;
 pub mod refusal;
-mod rpc;
+pub mod rpc;
+pub mod schema;
 pub mod session;
 pub mod trouble;
 pub mod trust;
 pub mod version;
 
 pub use address::Address;
+pub use binding::Binding;
 pub use connection::Connection;
 pub use contract::Contract;
 pub use credentials::{Credentials, Token};

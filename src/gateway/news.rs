@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::frame;
 
@@ -32,25 +32,45 @@ pub struct Leaving {
     pub back_in: Option<Duration>,
 }
 
+#[derive(Deserialize, Default)]
+struct Turn {
+    state: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Shutdown {
+    reason: Option<String>,
+    restart_expected_ms: Option<u64>,
+}
+
 /// More is no restart that one waits for.
 const LONGEST_ABSENCE: Duration = Duration::from_secs(60);
 
 impl News {
     /// Whether this event is news to anybody.
-    pub(super) fn hear(&mut self, event: &str, payload: &Value) -> bool {
-        let text = |key: &str| payload.get(key).and_then(Value::as_str).unwrap_or_default();
+    pub(super) fn hear(&mut self, event: &str, payload: &str) -> bool {
         match event {
             "config.changed" => self.configuration += 1,
             // After every write that touches agents or models: the list to choose from in a chat is another.
             "chat.metadata.changed" => self.agents += 1,
             "sessions.changed" => self.sessions += 1,
             // Told for every piece of an answer, too; only the last one says that the turn is over.
-            "chat" if matches!(text("state"), "final" | "error" | "aborted") => self.sessions += 1,
+            "chat" => {
+                let Turn { state } = serde_json::from_str(payload).unwrap_or_default();
+                if !matches!(state.as_deref(), Some("final" | "error" | "aborted")) {
+                    return false;
+                }
+                self.sessions += 1;
+            }
             "shutdown" => {
-                let back_in = payload.get("restartExpectedMs").and_then(Value::as_u64);
+                let Shutdown {
+                    reason,
+                    restart_expected_ms,
+                } = serde_json::from_str(payload).unwrap_or_default();
                 self.leaving = Some(Leaving {
-                    reason: frame::tame(text("reason")),
-                    back_in: back_in.map(|ms| Duration::from_millis(ms).min(LONGEST_ABSENCE)),
+                    reason: frame::tame(&reason.unwrap_or_default()),
+                    back_in: restart_expected_ms.map(|ms| Duration::from_millis(ms).min(LONGEST_ABSENCE)),
                 });
             }
             _ => return false,
@@ -61,7 +81,7 @@ impl News {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -78,7 +98,7 @@ mod tests {
             ),
             ("chat", json!({"state": "error", "runId": "r"})),
         ] {
-            assert!(news.hear(event, &payload), "{event}");
+            assert!(news.hear(event, &payload.to_string()), "{event}");
         }
         for (event, payload) in [
             ("tick", json!({"ts": 1})),
@@ -87,7 +107,7 @@ mod tests {
             ("chat", json!(7)),
             ("made.up", json!([])),
         ] {
-            assert!(!news.hear(event, &payload), "{event}");
+            assert!(!news.hear(event, &payload.to_string()), "{event}");
         }
         let counted = News {
             configuration: 2,
@@ -103,7 +123,7 @@ mod tests {
         let mut news = News::default();
         news.hear(
             "shutdown",
-            &json!({"reason": "gateway restarting", "restartExpectedMs": 1500}),
+            r#"{"reason": "gateway restarting", "restartExpectedMs": 1500}"#,
         );
         let leaving = Leaving {
             reason: "gateway restarting".into(),
@@ -112,7 +132,7 @@ mod tests {
         assert_eq!(news.leaving, Some(leaving));
         news.hear(
             "shutdown",
-            &json!({"reason": "x\n".repeat(9000), "restartExpectedMs": u64::MAX}),
+            &json!({"reason": "x\n".repeat(9000), "restartExpectedMs": u64::MAX}).to_string(),
         );
         let leaving = news.leaving.unwrap();
         assert_eq!(leaving.back_in, Some(LONGEST_ABSENCE));

@@ -22,6 +22,8 @@ pub enum Meaning {
     ConfigChanged,
     /// The configuration would be invalid; which part, and why.
     InvalidConfig(Vec<Issue>),
+    /// The configuration's file would be less than half of what it is.
+    SizeDrop,
     /// Too many writes.
     OverBudget {
         retry_after: Duration,
@@ -68,6 +70,7 @@ impl Refusal {
             {
                 Meaning::ConfigChanged
             }
+            _ if message.contains("size-drop:") => Meaning::SizeDrop,
             _ if message.contains("invalid config") || message.contains("Unrecognized key") => {
                 Meaning::InvalidConfig(self.issues())
             }
@@ -112,13 +115,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::gateway::credentials::Secrets;
     use crate::gateway::frame::Incoming;
 
     fn meaning(error: &Value) -> Meaning {
         let frame = json!({ "type": "res", "id": "1", "ok": false, "error": error }).to_string();
         let Some(Incoming::Answer {
             result: Err(refusal), ..
-        }) = Incoming::parse(&frame, None)
+        }) = Incoming::parse(&frame, &Secrets::default())
         else {
             panic!()
         };

@@ -13,13 +13,16 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::address::Address;
 use super::commit::Commits;
+use super::configuration::Configuration;
 use super::connection::{CallError, Connection, Ended, Meter, Outcome};
 use super::contract::Contract;
-use super::credentials::Credentials;
+use super::credentials::{Credentials, Secrets, Token};
+use super::device_token::DeviceTokens;
 use super::dial::Dial;
 use super::frame;
 use super::guard::{Guard, Leave};
 use super::handshake::{self, Hello};
+use super::reading::{NotRead, Readings};
 use super::trouble::{Again, Trouble};
 use super::trust::Trust;
 use super::version::{ServerVersion, Version};
@@ -29,6 +32,7 @@ pub struct Session {
     wanted: watch::Sender<Wanted>,
     link: watch::Receiver<Link>,
     online: watch::Receiver<Option<Online>>,
+    readings: Readings,
     commits: Commits,
     keeper: JoinHandle<()>,
 }
@@ -85,6 +89,7 @@ pub struct Facts {
 pub struct Surroundings {
     pub dial: Arc<dyn Dial>,
     pub guard: Guard,
+    pub device_tokens: Arc<dyn DeviceTokens>,
     pub meter: Meter,
 }
 
@@ -102,7 +107,8 @@ impl Session {
         });
         let (want, wanted) = watch::channel(wanted);
         let (go_online, online) = watch::channel(None);
-        let commits = Commits::start(online.clone(), seed);
+        let readings = Readings::start(online.clone());
+        let commits = Commits::start(online.clone(), readings.clone(), seed);
         let keeper = Keeper {
             wanted,
             publish,
@@ -118,6 +124,7 @@ impl Session {
             wanted: want,
             link,
             online,
+            readings,
             commits,
             keeper: tokio::spawn(keeper.keep()),
         }
@@ -143,6 +150,17 @@ impl Session {
         self.online.borrow().clone()
     }
 
+    /// The configuration as it is, or was a moment ago where nobody has told of a change. Read once for all who ask at
+    /// about the same time.
+    pub async fn configuration(&self) -> Result<Arc<Configuration>, NotRead> {
+        self.readings.known().await
+    }
+
+    /// Where readings of the configuration come from.
+    pub fn readings(&self) -> &Readings {
+        &self.readings
+    }
+
     /// Where changes of agents' entries are deposited.
     pub fn commits(&self) -> &Commits {
         &self.commits
@@ -154,6 +172,7 @@ impl Session {
             wanted,
             link: _,
             online: _,
+            readings: _,
             commits: _,
             mut keeper,
         } = self;
@@ -168,6 +187,9 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// A connection that held this long was a good one: what comes after it is a new trouble.
 const SETTLED: Duration = Duration::from_secs(30);
+
+/// With this reason (and 4001) those are sent away who came with the shared token; devices stay what they are.
+const SHARED_TOKEN_CHANGED: &str = "gateway auth changed";
 
 const LOOK_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -194,7 +216,11 @@ impl Keeper {
             let new_target = before
                 .as_ref()
                 .is_none_or(|before| before.target != wanted.target);
-            let asked = owed || before.as_ref().is_some_and(|before| before.ask != wanted.ask);
+            // Another url may lead to another gateway even where host and port are the same: a mend like any other.
+            let asked = owed
+                || before.as_ref().is_some_and(|before| {
+                    before.ask != wanted.ask || before.target.address != wanted.target.address
+                });
             if new_target {
                 self.back_off.failures = 0;
                 self.say(&wanted, State::Connecting);
@@ -234,10 +260,23 @@ impl Keeper {
                             before = Some(wanted);
                             continue;
                         }
-                        Some(Ended { code, reason }) => (
-                            Trouble::Lost { code, reason },
-                            Instant::now() + self.back_off.next(),
-                        ),
+                        Some(Ended { code, reason }) => {
+                            if code == Some(4001) && reason != SHARED_TOKEN_CHANGED {
+                                self.keep_device_token(&wanted.target, None);
+                            }
+                            let back_in = connection
+                                .news()
+                                .borrow()
+                                .leaving
+                                .as_ref()
+                                .and_then(|it| it.back_in);
+                            let trouble = Trouble::Lost { code, reason };
+                            let pause = match (back_in, trouble.again()) {
+                                (Some(pause), _) | (None, Again::After(pause)) => self.back_off.spread(pause),
+                                (None, Again::BackOff | Again::WhenGuardAllows) => self.back_off.next(),
+                            };
+                            (trouble, Instant::now() + pause)
+                        }
                     }
                 }
                 Err(failed) => {
@@ -255,13 +294,55 @@ impl Keeper {
         }
     }
 
-    /// One try, if the guard gives leave. Err says what is wrong and when the next one is due.
+    /// With the device's own token if there is one, and otherwise with what was wanted: that brings the token, and
+    /// another one where the first is good no more.
     async fn connect(
         &mut self,
         wanted: &Wanted,
         asked: bool,
     ) -> Result<(Connection, Facts), (Trouble, Instant)> {
         let target = &wanted.target;
+        let Some(kept) = self.device_token(target) else {
+            return self.try_if_allowed(target, asked, None).await;
+        };
+        let mut with_kept = target.clone();
+        with_kept.credentials.token = Some(kept.clone());
+        match self
+            .try_if_allowed(&with_kept, asked, target.credentials.token.as_ref())
+            .await
+        {
+            // Rotated, revoked or narrowed: what the shared token and the device bring is what counts.
+            Err((Trouble::TokenRefused | Trouble::PairingRequired(_) | Trouble::ScopesMissing { .. }, _)) => {
+                self.keep_device_token(target, None);
+            }
+            // The guard may hold back this one and not the other.
+            Err((Trouble::Held(_), _)) => {}
+            other => return other,
+        }
+        self.try_if_allowed(target, asked, Some(&kept)).await
+    }
+
+    fn device_token(&self, target: &Target) -> Option<Token> {
+        let device_id = target.credentials.identity.device_id()?;
+        self.surroundings.device_tokens.recall(&target.address, device_id)
+    }
+
+    fn keep_device_token(&self, target: &Target, token: Option<&Token>) {
+        if let Some(device_id) = target.credentials.identity.device_id() {
+            self.surroundings
+                .device_tokens
+                .keep(&target.address, device_id, token);
+        }
+    }
+
+    /// One try, if the guard gives leave. Err says what is wrong and when the next one is due. `other`: a token that is
+    /// not shown, and that the gateway knows.
+    async fn try_if_allowed(
+        &mut self,
+        target: &Target,
+        asked: bool,
+        other: Option<&Token>,
+    ) -> Result<(Connection, Facts), (Trouble, Instant)> {
         let Target {
             address,
             trust: _,
@@ -275,7 +356,7 @@ impl Keeper {
                 return Err((Trouble::Held(hold), until));
             }
         };
-        match self.try_once(target).await {
+        match self.try_once(target, other).await {
             Ok(connected) => {
                 guard.accepted(address, fingerprint);
                 Ok(connected)
@@ -302,13 +383,15 @@ impl Keeper {
         }
     }
 
-    async fn try_once(&self, target: &Target) -> Result<(Connection, Facts), Trouble> {
+    async fn try_once(&self, target: &Target, other: Option<&Token>) -> Result<(Connection, Facts), Trouble> {
         let Surroundings {
             dial,
             guard: _,
+            device_tokens: _,
             meter,
         } = &self.surroundings;
-        let opened = handshake::open(dial.as_ref(), target).await;
+        let shown = || [target.credentials.token.clone(), other.cloned()];
+        let opened = handshake::open(dial.as_ref(), target, &Secrets::of(shown())).await;
         meter(
             "connect",
             opened
@@ -316,12 +399,12 @@ impl Keeper {
                 .map_or_else(Trouble::outcome, |_| Outcome::Answered),
         );
         let (socket, hello) = opened?;
-        let connection = Connection::start(
-            socket,
-            hello.tick,
-            target.credentials.token.clone(),
-            Arc::clone(meter),
-        );
+        let known = self.device_token(target);
+        if hello.device_token.is_some() && hello.device_token != known {
+            self.keep_device_token(target, hello.device_token.as_ref());
+        }
+        let secrets = Secrets::of(shown().into_iter().chain([hello.device_token.clone()]));
+        let connection = Connection::start(socket, hello.policy, secrets, Arc::clone(meter));
         let facts = look_around(&connection, hello).await?;
         Ok((connection, facts))
     }
@@ -352,7 +435,8 @@ impl Keeper {
                         () = overtaken(self.wanted.clone(), wanted.target.clone()) => continue,
                     };
                     match looked {
-                        Ok(_) | Err(CallError::Refused(_) | CallError::Odd { .. }) => {}
+                        Ok(_)
+                        | Err(CallError::Refused(_) | CallError::TooLarge { .. } | CallError::Odd { .. }) => {}
                         Err(CallError::Lost(end)) => return Ok(Some(end)),
                         Err(CallError::TimedOut) => {
                             let reason = format!("no answer within {} s", LOOK_DEADLINE.as_secs());
@@ -401,7 +485,8 @@ async fn look_around(connection: &Connection, hello: Hello) -> Result<Facts, Tro
         protocol,
         boot_id,
         methods,
-        tick: _,
+        policy: _,
+        device_token: _,
     } = hello;
     let mut known = Version::parse(&reported);
     if known.is_none() {
@@ -413,7 +498,12 @@ async fn look_around(connection: &Connection, hello: Hello) -> Result<Facts, Tro
                     .and_then(|text| Version::parse(&frame::tame(text)));
             }
             Err(CallError::Lost(Ended { code, reason })) => return Err(Trouble::Lost { code, reason }),
-            Err(CallError::Refused(_) | CallError::TimedOut | CallError::Odd { .. }) => {}
+            Err(
+                CallError::Refused(_)
+                | CallError::TooLarge { .. }
+                | CallError::TimedOut
+                | CallError::Odd { .. },
+            ) => {}
         }
     }
     let contract = Contract::discover(protocol, &methods);

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::close::Cause;
 use super::connection::Outcome;
 use super::frame::Refusal;
 use super::guard::Hold;
@@ -88,6 +89,18 @@ pub enum TlsTrouble {
     Other(String),
 }
 
+/// Who has to do something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// What lies between us and the gateway: names, routes, certificates.
+    Network,
+    Gateway,
+    /// Whoever wrote the url and the token, or approves devices.
+    Person,
+    /// This client.
+    Us,
+}
+
 /// When a session tries again by itself. A changed target or a request to try now always comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Again {
@@ -116,7 +129,8 @@ impl Trouble {
             | Self::UpgradeRefused { .. }
             | Self::NotAGateway { .. }
             | Self::Silent
-            | Self::Lost { .. } => Again::BackOff,
+            | Self::Lost { code: None, .. } => Again::BackOff,
+            Self::Lost { code: Some(code), .. } => Cause::of(*code).again(),
             // A start takes 2 to 39 s; the gateway asks for 0.5 s between tries.
             Self::Starting { retry_after } => Again::After((*retry_after).clamp(SOON, PERSON)),
             Self::TokenMissing | Self::TokenRefused | Self::LockedOut { .. } | Self::Held(_) => {
@@ -131,6 +145,36 @@ impl Trouble {
             | Self::ProtocolMismatch { .. }
             // Words that we do not know may be about credentials: not so often that it could lock us out.
             | Self::Refused { .. } => Again::After(PERSON),
+        }
+    }
+
+    pub fn whose(&self) -> Whose {
+        match self {
+            Self::HostNotFound
+            | Self::ConnectionRefused
+            | Self::HostUnreachable { .. }
+            | Self::ConnectTimedOut
+            | Self::Lost { code: None, .. } => Whose::Network,
+            Self::Tls(tls) => match tls {
+                TlsTrouble::Expired | TlsTrouble::NotYetValid | TlsTrouble::Other(_) => Whose::Network,
+                // The address or the authorities that were named do not fit the host.
+                TlsTrouble::UnknownAuthority | TlsTrouble::WrongName | TlsTrouble::NotTls => Whose::Person,
+            },
+            Self::Starting { .. } | Self::Silent => Whose::Gateway,
+            Self::Lost { code: Some(code), .. } => Cause::of(*code).whose(),
+            Self::UpgradeRefused { .. }
+            | Self::NotAGateway { .. }
+            | Self::TokenMissing
+            | Self::TokenRefused
+            | Self::LockedOut { .. }
+            | Self::Held(_)
+            | Self::PairingRequired(_)
+            | Self::DeviceRefused { .. }
+            | Self::ControlUiNotAllowed
+            | Self::ControlUiRetired
+            | Self::ScopesMissing { .. }
+            | Self::Refused { .. } => Whose::Person,
+            Self::DeviceNeeded | Self::ProtocolMismatch { .. } => Whose::Us,
         }
     }
 
@@ -249,13 +293,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::gateway::credentials::Secrets;
     use crate::gateway::frame::Incoming;
 
     fn refused(error: &serde_json::Value) -> Trouble {
         let frame = json!({ "type": "res", "id": "1", "ok": false, "error": error }).to_string();
         let Some(Incoming::Answer {
             result: Err(refusal), ..
-        }) = Incoming::parse(&frame, None)
+        }) = Incoming::parse(&frame, &Secrets::default())
         else {
             panic!()
         };

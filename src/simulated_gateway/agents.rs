@@ -290,12 +290,7 @@ pub(super) fn deleted(
         };
         list.retain(|entry| !is_it(entry));
     }
-    let mut removed = 0;
-    if let Some(bindings) = document.get_mut("bindings").and_then(Value::as_array_mut) {
-        let before = bindings.len();
-        bindings.retain(|binding| binding.get("agentId").and_then(Value::as_str) != Some(&agent.id));
-        removed = before - bindings.len();
-    }
+    let removed = roster::unbind(document, &agent.id);
     Ok((agent, removed))
 }
 

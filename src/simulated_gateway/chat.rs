@@ -15,7 +15,7 @@ use super::events::READERS;
 use super::merge;
 use super::methods::Call;
 use super::refusal::{Answer, Refusal};
-use super::sessions::{agent_of, full_key, key_of};
+use super::sessions::{Pending, Session, agent_of, full_key, key_of};
 use super::world::{State, World};
 
 /// Runs by their id, which is the idempotency key of the message that began them.
@@ -93,7 +93,7 @@ pub(super) fn agent(state: &mut State, call: &Call<'_>) -> Answer {
 fn admit(state: &mut State, call: &Call<'_>, key: &str, run_id: &str) -> Answer {
     let contract = call.contract();
     let message = call.text("message");
-    if message.is_empty() && !call.params.contains_key("attachments") {
+    if message.trim().is_empty() && !call.params.contains_key("attachments") {
         return Err(Refusal::invalid("message or attachment required"));
     }
     let now = Instant::now();
@@ -110,6 +110,9 @@ fn admit(state: &mut State, call: &Call<'_>, key: &str, run_id: &str) -> Answer 
             "Agent \"{agent_id}\" no longer exists in configuration"
         )));
     }
+    if let Some(refusal) = ownership_ended(state, key, run_id) {
+        return Err(refusal);
+    }
     let run = Run {
         message: message.clone(),
         session: key.to_owned(),
@@ -119,23 +122,58 @@ fn admit(state: &mut State, call: &Call<'_>, key: &str, run_id: &str) -> Answer 
     state.runs.0.insert(run_id.to_owned(), run);
     let now_ms = call.now_ms();
     let client = json!({ "id": call.client.name, "mode": call.client.mode });
+    let said = json!({ "role": "user", "content": message, "timestamp": now_ms,
+        "__openclaw": { "senderIsOwner": true, "transport": { "clients": [client] } } });
+    let is_first = state.sessions.find(key).is_none();
+    let pending = Pending {
+        run_id: run_id.to_owned(),
+        id: state.dice.uuid(),
+        message: said.clone(),
+        at_ms: now_ms,
+        interrupted: false,
+    };
     let session = state.open_session(key, now_ms);
     session.status = Some("running");
     session.system_sent = true;
     session.touch(now_ms);
-    // 2026.2.9 writes nothing down of a turn that fails.
-    if contract != Contract::V2026_2_9 || call.world.settings.turns != Turns::Fail {
-        let seq = session.messages.len() + 1;
-        session.messages.push(json!({
-            "role": "user", "content": message, "timestamp": now_ms, "idempotencyKey": format!("{run_id}:user"),
-            "__openclaw": { "senderIsOwner": true, "transport": { "clients": [client] },
-                "idempotencyKey": format!("{run_id}:user"), "seq": seq },
-        }));
+    match contract {
+        // Its history has a message when the turn is over; until then only what continues a session is kept.
+        Contract::V2026_9_6 if is_first => session.unwritten = true,
+        Contract::V2026_9_6 => session.pending.push(pending),
+        Contract::V2026_7_35 => session.hear(said.clone(), run_id),
+        // Nothing is written down of a turn that fails.
+        Contract::V2026_2_9 if call.world.settings.turns == Turns::Fail => {}
+        Contract::V2026_2_9 => session.hear(said.clone(), run_id),
     }
     let (world, run_id_owned, key_owned) = (Arc::clone(call.world), run_id.to_owned(), key.to_owned());
     call.world
-        .spawn(async move { turn(&world, &run_id_owned, &key_owned).await });
+        .spawn(async move { turn(&world, &run_id_owned, &key_owned, said).await });
     Ok(json!({ "runId": run_id, "status": "started" }))
+}
+
+/// A message that was kept and whose gateway has died: nobody makes a turn of it, and its key is used up.
+fn ownership_ended(state: &State, key: &str, run_id: &str) -> Option<Refusal> {
+    let session = state.sessions.find(key)?;
+    let is_it = |pending: &Pending| pending.interrupted && pending.run_id == run_id;
+    session.pending.iter().any(is_it).then(|| {
+        let error = "Error: Pending input ownership ended; submit a new turn to continue";
+        let payload = json!({ "runId": run_id, "status": "error", "summary": error });
+        Refusal::unavailable(error).with_payload(payload)
+    })
+}
+
+impl Session {
+    /// What somebody said becomes part of the history.
+    fn hear(&mut self, mut said: Value, run_id: &str) {
+        let key = format!("{run_id}:user");
+        let seq = self.messages.len() + 1;
+        merge::lay_over(
+            &mut said,
+            &json!({ "idempotencyKey": key, "__openclaw": { "idempotencyKey": key, "seq": seq } }),
+        );
+        self.messages.push(said);
+        self.unwritten = false;
+    }
 }
 
 /// The same key again: still running, or how it ended. Only 2026.9.6 looks whether it is the same message, and tells of a
@@ -161,7 +199,7 @@ fn replay(run: &Run, run_id: &str, key: &str, message: &str, contract: Contract)
     }
 }
 
-async fn turn(world: &Arc<World>, run_id: &str, key: &str) {
+async fn turn(world: &Arc<World>, run_id: &str, key: &str, said: Value) {
     let contract = world.contract;
     let agent_id = agent_of(key);
     {
@@ -189,6 +227,10 @@ async fn turn(world: &Arc<World>, run_id: &str, key: &str) {
     if let Some(session) = state.sessions.find_mut(key) {
         session.status = Some(if error.is_some() { "failed" } else { "done" });
         session.touch(now_ms);
+        if contract == Contract::V2026_9_6 {
+            session.pending.retain(|pending| pending.run_id != run_id);
+            session.hear(said, run_id);
+        }
         let seq = session.messages.len() + 1;
         let note = match (&reply, contract) {
             (Some(text), _) => Some(assistant(text, now_ms, run_id, seq)),
@@ -236,6 +278,9 @@ pub(super) fn history(state: &mut State, call: &Call<'_>) -> Answer {
     let messages: Vec<Value> = session
         .map(|session| session.messages.clone())
         .unwrap_or_default();
+    let pending: Vec<Value> = session
+        .map(|session| session.pending.iter().map(Pending::shown).collect())
+        .unwrap_or_default();
     let total = messages.len();
     let skipped = total.saturating_sub(call.number("limit").unwrap_or(usize::MAX));
     let shown: Vec<Value> = messages.into_iter().skip(skipped).collect();
@@ -246,7 +291,7 @@ pub(super) fn history(state: &mut State, call: &Call<'_>) -> Answer {
     match call.contract() {
         Contract::V2026_9_6 => merge::lay_over(
             &mut answer,
-            &json!({ "pendingInputs": { "items": [], "total": 0 }, "hasMore": skipped > 0, "totalMessages": total }),
+            &json!({ "pendingInputs": { "total": pending.len(), "items": pending }, "hasMore": skipped > 0, "totalMessages": total }),
         ),
         Contract::V2026_7_35 => {}
         Contract::V2026_2_9 => merge::lay_over(&mut answer, &json!({ "thinkingLevel": "low" })),

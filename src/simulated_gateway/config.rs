@@ -13,7 +13,9 @@ use super::device::hex;
 use super::merge;
 use super::methods::Call;
 use super::refusal::{Answer, Refusal};
-use super::schema::{self, Reload};
+use super::reload::Reload;
+use super::schema;
+use super::workspace::Places;
 use super::world::State;
 
 #[derive(Debug)]
@@ -28,7 +30,7 @@ pub(super) struct Config {
 pub(super) const REDACTED: &str = "__OPENCLAW_REDACTED__";
 
 impl Config {
-    pub(super) fn first(settings: &Settings, key: [u8; 32]) -> Self {
+    pub(super) fn first(settings: &Settings, places: &Places, key: [u8; 32]) -> Self {
         let mut document = json!({
             "gateway": {
                 "mode": "local", "bind": "loopback", "port": settings.port,
@@ -36,6 +38,7 @@ impl Config {
             },
             "update": { "checkOnStart": false },
             "plugins": { "enabled": false },
+            "logging": { "file": places.log_path() },
         });
         merge::lay_over(&mut document, &settings.config);
         Self {
@@ -91,6 +94,11 @@ impl Config {
     }
 }
 
+/// As it stands in the file.
+pub(super) fn text(document: &Value) -> String {
+    format!("{}\n", serde_json::to_string_pretty(document).unwrap_or_default())
+}
+
 fn is_secret(key: &str) -> bool {
     let key = key.to_lowercase();
     ["token", "password", "secret", "apikey", "privatekey"]
@@ -140,13 +148,7 @@ pub(super) fn get(state: &mut State, call: &Call<'_>) -> Answer {
     let mut put = |key: &str, value: Value| answer.insert(key.to_owned(), value);
     put("path", json!(call.world.places.config_path()));
     put("exists", json!(true));
-    put(
-        "raw",
-        json!(format!(
-            "{}\n",
-            serde_json::to_string_pretty(&parsed).unwrap_or_default()
-        )),
-    );
+    put("raw", json!(text(&parsed)));
     put("parsed", parsed);
     put("valid", json!(true));
     put("hash", json!(config.hash(contract)));
@@ -221,17 +223,14 @@ pub(super) fn schema_lookup(_state: &mut State, call: &Call<'_>) -> Answer {
         return Err(Refusal::invalid("config schema path not found"));
     };
     let kind = |path: &str| Reload::of(path, call.contract()).word();
-    let is_map = node.is_object() && node.get("=").is_none() && node.get("|").is_none();
-    let children: Vec<Value> = node
-        .as_object()
-        .filter(|_| is_map)
-        .into_iter()
-        .flatten()
+    let is_map = type_of(node) == "object";
+    let required: Vec<&str> = schema::required(node).collect();
+    let children: Vec<Value> = schema::named(node)
         .map(|(key, child)| {
             let path = format!("{path}.{key}");
             json!({
-                "key": key, "reloadKind": kind(&path), "type": type_of(child), "required": false,
-                "hasChildren": child.is_object(), "path": path,
+                "key": key, "reloadKind": kind(&path), "type": type_of(child),
+                "required": required.contains(&key.as_str()), "hasChildren": child.is_object(), "path": path,
             })
         })
         .collect();
@@ -246,7 +245,7 @@ fn type_of(node: &Value) -> &str {
     match node.as_str() {
         Some(kind) => kind,
         None if node.is_array() => "array",
-        None if node.get("=").is_some() => "string",
+        None if node.get("=").is_some() || node.get("|").is_some() => "string",
         None => "object",
     }
 }

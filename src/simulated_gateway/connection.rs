@@ -92,8 +92,8 @@ impl Client {
     }
 
     /// An event whose payload is JSON already.
-    pub(super) fn tell_text(&self, event: &str, payload: &str) {
-        self.outbox.event(event, payload);
+    pub(super) fn tell_text(&self, event: &str, payload: &str, number: Option<u64>) {
+        self.outbox.event(event, payload, number);
     }
 
     pub(super) fn close(&self, code: u16, reason: &str) {
@@ -138,11 +138,13 @@ impl Outbox {
         self.queue.send(out).ok();
     }
 
-    fn event(&self, event: &str, payload: &str) {
+    /// With this number, or where the connection counts for itself with its next.
+    fn event(&self, event: &str, payload: &str, number: Option<u64>) {
         let mut sequence = self.sequence.lock().unwrap_or_else(PoisonError::into_inner);
         *sequence += 1;
+        let number = number.unwrap_or(*sequence);
         self.send(Out::Text(format!(
-            r#"{{"type":"event","event":"{event}","payload":{payload},"seq":{sequence}}}"#
+            r#"{{"type":"event","event":"{event}","payload":{payload},"seq":{number}}}"#
         )));
     }
 }
@@ -160,8 +162,6 @@ fn answer_frame(id: &Value, answer: &Result<Value, Refusal>) -> String {
     .to_string()
 }
 
-const TICK: Duration = Duration::from_secs(30);
-const HEALTH: Duration = Duration::from_secs(60);
 const PING: Duration = Duration::from_secs(25);
 /// Until a stream that asks for nothing is given up.
 const HEAD_DEADLINE: Duration = Duration::from_secs(15);
@@ -229,8 +229,6 @@ async fn converse<S>(
     };
     if let Some(client) = client {
         let now = Instant::now();
-        let mut tick = interval_at(now + TICK, TICK);
-        let mut health = interval_at(now + HEALTH, HEALTH);
         let mut ping = interval_at(now + PING, PING);
         loop {
             tokio::select! {
@@ -239,15 +237,6 @@ async fn converse<S>(
                     if !hear(world, &client, frame) {
                         break;
                     }
-                }
-                _ = tick.tick() => {
-                    world.thaw().await;
-                    client.tell_text("tick", &json!({ "ts": world.clock.now_ms() }).to_string());
-                }
-                _ = health.tick() => {
-                    world.thaw().await;
-                    let snapshot = world.lock().health(world);
-                    client.tell_text("health", &snapshot.to_string());
                 }
                 _ = ping.tick() => {
                     world.thaw().await;

@@ -19,48 +19,98 @@ use super::roster::{Agent, Roster};
 use super::schema::duration_ms;
 use super::world::{State, World};
 
-/// How often an agent's heartbeat beats.
+/// Who has a heartbeat, worked out once for a whole roster.
+pub(super) struct Heartbeats<'a> {
+    contract: Contract,
+    beating: Beating<'a>,
+    defaults: Option<&'a Value>,
+}
+
+enum Beating<'a> {
+    /// Somebody has a block: then nobody else beats.
+    WhoHasABlock,
+    All,
+    Only(&'a str),
+}
+
+/// An agent's heartbeat as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Heartbeat {
     on: bool,
     every: String,
-    every_ms: u64,
+    /// None where it is off, and where it never comes (`0m`).
+    every_ms: Option<u64>,
 }
 
 const EVERY: &str = "30m";
+const EVERY_MS: u64 = 1_800_000;
 
-impl Heartbeat {
-    /// The first block in any entry switches off the heartbeats of those that have none.
-    pub(super) fn of(agent: &Agent, roster: &Roster, document: &Value) -> Self {
-        let own = agent.entry.get("heartbeat");
-        let nobody_has = || {
-            roster
-                .visible()
-                .all(|agent| agent.entry.get("heartbeat").is_none())
+/// An empty block is one too.
+fn block(agent: &Agent) -> Option<&Value> {
+    agent.entry.get("heartbeat").filter(|block| block.is_object())
+}
+
+impl<'a> Heartbeats<'a> {
+    pub(super) fn of(contract: Contract, roster: &'a Roster, document: &'a Value) -> Self {
+        let defaults = document
+            .pointer("/agents/defaults/heartbeat")
+            .filter(|defaults| defaults.is_object());
+        let named = || defaults?.get("agentId")?.as_str();
+        let beating = if roster.visible().any(|agent| block(agent).is_some()) {
+            Beating::WhoHasABlock
+        } else {
+            match (contract, defaults) {
+                (Contract::V2026_9_6, Some(_)) => named().map_or(Beating::All, Beating::Only),
+                (Contract::V2026_7_35, Some(_)) => Beating::All,
+                (Contract::V2026_2_9, Some(_)) | (_, None) => Beating::Only(roster.default_id()),
+            }
         };
-        let on = own.is_some() || (agent.id == roster.default_id() && nobody_has());
-        let from = |value: Option<&Value>| value?.get("every")?.as_str().map(str::to_owned);
-        let every = from(own)
-            .or_else(|| from(document.pointer("/agents/defaults/heartbeat")))
-            .unwrap_or_else(|| EVERY.to_owned());
-        let every_ms = duration_ms(&every).unwrap_or_default();
         Self {
-            on: on && every_ms > 0,
-            every,
-            every_ms,
+            contract,
+            beating,
+            defaults,
         }
     }
 
+    fn has(&self, agent: &Agent) -> bool {
+        match self.beating {
+            Beating::WhoHasABlock => block(agent).is_some(),
+            Beating::All => true,
+            Beating::Only(id) => agent.id == id,
+        }
+    }
+
+    pub(super) fn heartbeat(&self, agent: &Agent) -> Heartbeat {
+        let from = |value: Option<&Value>| value?.get("every")?.as_str().map(str::to_owned);
+        let every = from(block(agent))
+            .or_else(|| from(self.defaults))
+            .unwrap_or_else(|| EVERY.to_owned());
+        let every_ms = duration_ms(&every).filter(|ms| *ms > 0);
+        let on = self.has(agent)
+            && match self.contract {
+                Contract::V2026_9_6 => every_ms.is_some(),
+                // One that never comes counts as on, and is shown as it was written.
+                Contract::V2026_7_35 | Contract::V2026_2_9 => true,
+            };
+        Heartbeat {
+            on,
+            every: if on { every } else { "disabled".to_owned() },
+            every_ms: every_ms.filter(|_| on),
+        }
+    }
+}
+
+impl Heartbeat {
     pub(super) fn is_on(&self) -> bool {
         self.on
     }
 
     pub(super) fn every(&self) -> &str {
-        if self.on { &self.every } else { "disabled" }
+        &self.every
     }
 
     pub(super) fn every_ms(&self) -> Option<u64> {
-        self.on.then_some(self.every_ms)
+        self.every_ms
     }
 
     pub(super) fn shown(&self, contract: Contract) -> Value {
@@ -69,7 +119,7 @@ impl Heartbeat {
             Contract::V2026_7_35 | Contract::V2026_2_9 => "last",
         };
         json!({
-            "enabled": self.on, "every": self.every(), "everyMs": self.every_ms(),
+            "enabled": self.on, "every": self.every, "everyMs": self.every_ms,
             "prompt": "A simulated heartbeat.", "target": target, "ackMaxChars": 300,
         })
     }
@@ -108,17 +158,15 @@ impl Jobs {
         if !contract.has_heartbeat_jobs() {
             return Vec::new();
         }
-        let document = config.document();
-        let any_block = roster
-            .visible()
-            .any(|agent| agent.entry.get("heartbeat").is_some());
+        let heartbeats = Heartbeats::of(contract, roster, config.document());
         let mut wanted = BTreeSet::new();
         let mut events = Vec::new();
         for agent in roster.visible() {
-            let beats =
-                agent.entry.get("heartbeat").is_some() || (!any_block && agent.id == roster.default_id());
-            let beat = beats.then(|| Heartbeat::of(agent, roster, document));
-            for job in own_jobs(agent, beat.as_ref()) {
+            let beat = heartbeats.has(agent).then(|| {
+                let every_ms = heartbeats.heartbeat(agent).every_ms();
+                (every_ms, self.every_ms_of(&format!("heartbeat:{}", agent.id)))
+            });
+            for job in own_jobs(agent, beat) {
                 let key = job
                     .get("declarationKey")
                     .and_then(Value::as_str)
@@ -127,9 +175,10 @@ impl Jobs {
                 wanted.insert(key.clone());
                 let known = self.own.get(&key).and_then(|id| self.jobs.get_mut(id));
                 match known {
-                    Some(known) if known.get("schedule") == job.get("schedule") => {}
+                    Some(known) if says(known, &job) => {}
                     Some(known) => {
                         merge::lay_over(known, &job);
+                        merge::lay_over(known, &json!({ "updatedAtMs": now_ms }));
                         events.push(told("updated", known));
                     }
                     None => {
@@ -155,27 +204,43 @@ impl Jobs {
         }
         events
     }
+
+    /// How often one of the gateway's own jobs is run.
+    fn every_ms_of(&self, key: &str) -> Option<u64> {
+        let job = self.jobs.get(self.own.get(key)?)?;
+        job.pointer("/schedule/everyMs")?.as_u64()
+    }
 }
 
-fn own_jobs(agent: &Agent, beat: Option<&Heartbeat>) -> Vec<Value> {
+/// Whether a job is declared just so.
+fn says(job: &Value, declared: &Value) -> bool {
+    let Some(declared) = declared.as_object() else {
+        return false;
+    };
+    declared.iter().all(|(key, value)| job.get(key) == Some(value))
+}
+
+/// With a heartbeat: how often it comes, and how often it came until now.
+fn own_jobs(agent: &Agent, beat: Option<(Option<u64>, Option<u64>)>) -> Vec<Value> {
     const WEEK_MS: u64 = 604_800_000;
     let id = &agent.id;
     let job = |key: &str, label: &str, every_ms: u64, target: &str, enabled: bool, payload: Value| {
         json!({
             "declarationKey": format!("{key}:{id}"), "displayName": format!("{label} ({id})"), "agentId": id,
             "name": format!("{key}-{id}"), "enabled": enabled, "schedule": { "kind": "every", "everyMs": every_ms },
-            "sessionTarget": target, "wakeMode": "next-heartbeat", "payload": payload, "state": {},
+            "sessionTarget": target, "wakeMode": "next-heartbeat", "payload": payload,
         })
     };
     let mut jobs = Vec::new();
-    if let Some(beat) = beat {
-        let every = beat.every_ms.max(1);
+    if let Some((every_ms, before)) = beat {
+        // One that is off keeps the interval that it had.
+        let interval_ms = every_ms.or(before).unwrap_or(EVERY_MS);
         jobs.push(job(
             "heartbeat",
             "Heartbeat",
-            every,
+            interval_ms,
             "main",
-            beat.on,
+            every_ms.is_some(),
             json!({ "kind": "heartbeat" }),
         ));
     }
@@ -194,7 +259,7 @@ fn own_jobs(agent: &Agent, beat: Option<&Heartbeat>) -> Vec<Value> {
 fn with_ids(mut job: Value, now_ms: i64, dice: &mut Dice) -> Value {
     merge::lay_over(
         &mut job,
-        &json!({ "id": dice.uuid(), "createdAtMs": now_ms, "updatedAtMs": now_ms }),
+        &json!({ "id": dice.uuid(), "createdAtMs": now_ms, "updatedAtMs": now_ms, "state": {} }),
     );
     job
 }
@@ -319,7 +384,7 @@ pub(super) fn add(state: &mut State, call: &Call<'_>) -> Answer {
         }
         return Ok(json!({ "created": false, "updated": updated, "job": shown(&job) }));
     }
-    let mut job = json!({ "enabled": true, "state": {} });
+    let mut job = json!({ "enabled": true });
     merge::lay_over(&mut job, &wanted);
     let job = with_ids(job, call.now_ms(), &mut state.dice);
     state.jobs.jobs.insert(id_of(&job), job.clone());

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::connection::Client;
 use super::events::Audience;
 use super::refusal::Answer;
-use super::restart;
+use super::restart::{self, Wish};
 use super::world::World;
 use super::writes;
 
@@ -182,14 +182,14 @@ fn strike(world: &Arc<World>, client: &Arc<Client>, id: &Value, answer: Answer, 
         Hit::Close { code, reason } => client.close(*code, reason),
         Hit::Cut => client.cut(),
         Hit::Refuse(error) => client.refuse(id, error),
-        Hit::Restart => restart::schedule_after(world, Duration::ZERO),
+        Hit::Restart => restart::schedule(world, Wish::Asked),
         Hit::Kill => restart::kill(world),
     }
 }
 
 pub(super) fn perform(world: &Arc<World>, deed: Deed) {
     match deed {
-        Deed::Restart => restart::schedule_after(world, Duration::ZERO),
+        Deed::Restart => restart::schedule(world, Wish::Asked),
         Deed::Kill => restart::kill(world),
         Deed::Freeze => {
             world.frozen.send_replace(true);

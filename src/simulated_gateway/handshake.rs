@@ -10,10 +10,10 @@ use super::connection::Granted;
 use super::contract::Contract;
 use super::device::{Device, Signed};
 use super::events::PAIRING;
+use super::greeting::{Asked, speaks_our_protocol, well_formed};
 use super::http::Head;
 use super::pairing::{Asking, Issued};
 use super::refusal::Refusal;
-use super::shape::{self, Kind, Property, Shape, may, must};
 use super::world::{State, World};
 
 /// The first frame of every connection.
@@ -89,151 +89,6 @@ impl From<Refusal> for Refused {
     }
 }
 
-const CLIENT_IDS: &[&str] = &[
-    "webchat-ui",
-    "openclaw-control-ui",
-    "openclaw-browser-copilot",
-    "openclaw-tui",
-    "webchat",
-    "cli",
-    "gateway-client",
-    "openclaw-macos",
-    "openclaw-linux",
-    "openclaw-ios",
-    "openclaw-watchos",
-    "openclaw-android",
-    "node-host",
-    "openclaw-worker",
-    "test",
-    "fingerprint",
-    "openclaw-probe",
-];
-const MODES: &[&str] = &[
-    "webchat", "cli", "ui", "backend", "node", "worker", "probe", "test",
-];
-
-const CLIENT: &[Property] = &[
-    must("id", Kind::Any),
-    must("version", Kind::Text(1)),
-    must("platform", Kind::Text(1)),
-    must("mode", Kind::Any),
-    may("displayName", Kind::Text(1)),
-    may("deviceFamily", Kind::Text(1)),
-    may("modelIdentifier", Kind::Text(1)),
-    may("timeZone", Kind::Text(1)),
-    may("buildId", Kind::Text(1)),
-    may("instanceId", Kind::Text(1)),
-];
-const AUTH: &[Property] = &[
-    may("token", Kind::Text(0)),
-    may("bootstrapToken", Kind::Text(0)),
-    may("deviceToken", Kind::Text(0)),
-    may("password", Kind::Text(0)),
-    may("approvalRuntimeToken", Kind::Text(0)),
-    may("agentRuntimeIdentityToken", Kind::Text(0)),
-];
-const OLD_AUTH: &[Property] = &[may("token", Kind::Text(0)), may("password", Kind::Text(0))];
-const DEVICE: &[Property] = &[
-    must("id", Kind::Text(1)),
-    must("publicKey", Kind::Text(1)),
-    must("signature", Kind::Text(1)),
-    must("signedAt", Kind::Integer(0)),
-    must("nonce", Kind::Text(1)),
-];
-const OLD_DEVICE: &[Property] = &[
-    must("id", Kind::Text(1)),
-    must("publicKey", Kind::Text(1)),
-    must("signature", Kind::Text(1)),
-    must("signedAt", Kind::Integer(0)),
-    may("nonce", Kind::Text(1)),
-];
-
-macro_rules! connect {
-    ($auth:expr, $device:expr) => {
-        &[
-            must("minProtocol", Kind::Integer(1)),
-            must("maxProtocol", Kind::Integer(1)),
-            must("client", Kind::Object(&Shape(CLIENT))),
-            may("caps", Kind::Texts),
-            may("commands", Kind::Texts),
-            may("permissions", Kind::OpenObject),
-            may("pathEnv", Kind::Text(0)),
-            may("role", Kind::Text(1)),
-            may("scopes", Kind::Texts),
-            may("device", Kind::Object(&Shape($device))),
-            may("auth", Kind::Object(&Shape($auth))),
-            may("locale", Kind::Text(0)),
-            may("userAgent", Kind::Text(0)),
-        ]
-    };
-}
-const CONNECT: &[Property] = connect!(AUTH, DEVICE);
-const OLD_CONNECT: &[Property] = connect!(OLD_AUTH, OLD_DEVICE);
-
-/// What a well-formed `connect` says.
-struct Asked<'a> {
-    client_id: &'a str,
-    mode: &'a str,
-    platform: &'a str,
-    family: &'a str,
-    build_id: Option<&'a str>,
-    role: &'a str,
-    scopes: Option<Vec<String>>,
-    token: &'a str,
-    device_token: &'a str,
-    password: &'a str,
-    device: Option<&'a Value>,
-}
-
-impl<'a> Asked<'a> {
-    fn of(params: &'a Value) -> Self {
-        let text = |pointer: &str| params.pointer(pointer).and_then(Value::as_str);
-        let scopes = params.get("scopes").and_then(Value::as_array).map(|scopes| {
-            scopes
-                .iter()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect()
-        });
-        Self {
-            client_id: text("/client/id").unwrap_or_default(),
-            mode: text("/client/mode").unwrap_or_default(),
-            platform: text("/client/platform").unwrap_or_default(),
-            family: text("/client/deviceFamily").unwrap_or_default(),
-            build_id: text("/client/buildId"),
-            role: text("/role").unwrap_or("operator"),
-            scopes,
-            token: text("/auth/token").unwrap_or_default(),
-            device_token: text("/auth/deviceToken").unwrap_or_default(),
-            password: text("/auth/password").unwrap_or_default(),
-            device: params.get("device"),
-        }
-    }
-
-    fn is_control_ui(&self) -> bool {
-        self.client_id == "openclaw-control-ui"
-    }
-
-    fn is(&self, id: &str, mode: &str) -> bool {
-        self.client_id == id && self.mode == mode
-    }
-
-    fn has_secret(&self) -> bool {
-        [self.token, self.device_token, self.password]
-            .iter()
-            .any(|secret| !secret.is_empty())
-    }
-
-    /// What the device signed as its token.
-    fn signed_token(&self) -> &str {
-        if self.token.is_empty() {
-            self.device_token
-        } else {
-            self.token
-        }
-    }
-}
-
 pub(super) async fn admit(
     world: &World,
     head: &Head,
@@ -284,7 +139,12 @@ pub(super) async fn admit(
             Ok(by) => {
                 let proxied = head.speaks_for_a_proxy() && contract.clears_scopes();
                 let local = peer.is_loopback() && !proxied;
-                return let_in(world, &mut state, (peer, local), &asked, device, by).map_err(Refused::from);
+                let from = Origin {
+                    peer,
+                    on_loopback: local,
+                    is_page: head.header("origin").is_some(),
+                };
+                return let_in(world, &mut state, &from, &asked, device, by).map_err(Refused::from);
             }
             Err(refusal) => refusal,
         }
@@ -294,59 +154,6 @@ pub(super) async fn admit(
         world.pause(Duration::from_millis(250)).await;
     }
     Err(refused.into())
-}
-
-fn well_formed(params: &Value, contract: Contract) -> Result<(), Refusal> {
-    let properties = match contract {
-        Contract::V2026_2_9 => OLD_CONNECT,
-        Contract::V2026_7_35 | Contract::V2026_9_6 => CONNECT,
-    };
-    let mut complaints: Vec<String> = shape::complaint(&Shape(properties), params, contract)
-        .into_iter()
-        .collect();
-    if complaints.is_empty() {
-        for (at, allowed) in [("id", CLIENT_IDS), ("mode", MODES)] {
-            let given = params.pointer(&format!("/client/{at}")).and_then(Value::as_str);
-            if !given.is_some_and(|given| allowed.contains(&given)) {
-                complaints.push(match contract {
-                    Contract::V2026_2_9 => format!(
-                        "at /client/{at}: must be equal to constant; at /client/{at}: must match a schema in anyOf"
-                    ),
-                    Contract::V2026_7_35 | Contract::V2026_9_6 => {
-                        format!("at /client/{at}: must be equal to one of the allowed values")
-                    }
-                });
-            }
-        }
-    }
-    if complaints.is_empty() {
-        return Ok(());
-    }
-    Err(Refusal::invalid(format!(
-        "invalid connect params: {}",
-        complaints.join("; ")
-    )))
-}
-
-fn speaks_our_protocol(params: &Value, contract: Contract) -> Result<(), Refused> {
-    let number = |key: &str| params.get(key).and_then(Value::as_u64).unwrap_or_default();
-    let (least, most, ours) = (number("minProtocol"), number("maxProtocol"), contract.protocol());
-    if (least..=most).contains(&ours) {
-        return Ok(());
-    }
-    let details = match contract {
-        Contract::V2026_2_9 => json!({ "expectedProtocol": ours }),
-        Contract::V2026_7_35 | Contract::V2026_9_6 => json!({
-            "code": "PROTOCOL_MISMATCH", "clientMinProtocol": least, "clientMaxProtocol": most,
-            "expectedProtocol": ours, "minimumProbeProtocol": 3,
-        }),
-    };
-    let refusal = Refusal::invalid("protocol mismatch").details(details);
-    Err(Refused {
-        reason: refusal.message.clone(),
-        refusal,
-        code: 1002,
-    })
 }
 
 /// Browsers are let in only from a page of this gateway. A client that is no browser sends no origin.
@@ -510,21 +317,36 @@ fn with_reason(
     }
 }
 
+/// Where a client comes from.
+struct Origin {
+    peer: Peer,
+    /// And no proxy between.
+    on_loopback: bool,
+    /// An Origin says so: a page in somebody's browser, which is nobody's own backend.
+    is_page: bool,
+}
+
 fn let_in(
     world: &World,
     state: &mut State,
-    (peer, on_loopback): (Peer, bool),
+    from: &Origin,
     asked: &Asked<'_>,
     device: Option<Device>,
     by: By,
 ) -> Result<Greeted, Refusal> {
     let contract = world.contract;
+    let Origin {
+        peer,
+        on_loopback,
+        is_page,
+    } = *from;
     let open_ui = asked.is_control_ui() && control_ui_needs_no_device(world, state);
     if asked.is_control_ui() && !open_ui {
         control_ui_may_enter(world, asked, device.is_some())?;
     }
-    let own_backend = on_loopback && asked.is("gateway-client", "backend");
-    let own_client = own_backend || (on_loopback && asked.is("cli", "cli"));
+    let own = on_loopback && !is_page;
+    let own_backend = own && asked.is("gateway-client", "backend");
+    let own_client = own_backend || (own && asked.is("cli", "cli"));
     let asked_scopes = asked.scopes.clone().unwrap_or_default();
     let granted = if contract == Contract::V2026_2_9 && asked_scopes.is_empty() {
         Granted::Everything

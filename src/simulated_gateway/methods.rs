@@ -11,6 +11,11 @@ use tokio::time::Instant;
 use super::connection::Client;
 use super::contract::Contract;
 use super::faults::{self, Armed};
+use super::params::{
+    self, AGENT, APPLY, CHAT_HISTORY, CHAT_SEND, CREATE, CRON_ADD, CRON_LIST, DEVICE_ROLE, FILES_SET, ID,
+    PATCH, REQUEST, SESSIONS_CREATE, SESSIONS_DELETE, SESSIONS_LIST, SESSIONS_PATCH, SESSIONS_RESET, SET,
+    UPDATE, WAKE,
+};
 use super::refusal::{Answer, Refusal};
 use super::shape::{self, Kind, Property, Shape, may, must};
 use super::world::{Request, State, World};
@@ -65,6 +70,12 @@ struct Method {
     run: Run,
 }
 
+impl Method {
+    fn takes_in(&self, contract: Contract) -> Option<&'static [Property]> {
+        params::of_contract(self.name, contract).or(self.takes)
+    }
+}
+
 enum Run {
     Now(fn(&mut State, &Call<'_>) -> Answer),
     Write(Write),
@@ -110,12 +121,6 @@ const fn write(name: &'static str, takes: &'static [Property], write: Write) -> 
 }
 
 const NOTHING: Option<&[Property]> = Some(&[]);
-const AGENT: &[Property] = &[must("agentId", Kind::Text(1))];
-const KEY: &[Property] = &[must("key", Kind::Text(1))];
-const REQUEST: &[Property] = &[must("requestId", Kind::Text(1))];
-const DEVICE_ROLE: &[Property] = &[must("deviceId", Kind::Text(1)), must("role", Kind::Text(1))];
-const ID: &[Property] = &[must("id", Kind::Text(1))];
-
 const METHODS: &[Method] = &[
     now("agents.list", READ, NOTHING, agents::list),
     now(
@@ -303,253 +308,46 @@ const METHODS: &[Method] = &[
     now("device.token.revoke", PAIR, Some(DEVICE_ROLE), pairing::revoke),
 ];
 
-const CREATE: &[Property] = &[
-    must("name", Kind::Text(1)),
-    may("workspace", Kind::Text(1)),
-    may("model", Kind::Text(1)),
-    may("emoji", Kind::Text(0)),
-    may("avatar", Kind::Text(0)),
-];
-const CREATE_7_35: &[Property] = &[
-    must("name", Kind::Text(1)),
-    must("workspace", Kind::Text(1)),
-    may("model", Kind::Text(1)),
-    may("emoji", Kind::Text(0)),
-    may("avatar", Kind::Text(0)),
-];
-const CREATE_2_9: &[Property] = &[
-    must("name", Kind::Text(1)),
-    must("workspace", Kind::Text(1)),
-    may("emoji", Kind::Text(0)),
-    may("avatar", Kind::Text(0)),
-];
-const UPDATE: &[Property] = &[
-    must("agentId", Kind::Text(1)),
-    may("name", Kind::Text(1)),
-    may("workspace", Kind::Text(1)),
-    may("model", Kind::TextOrNull),
-    may("emoji", Kind::Text(0)),
-    may("avatar", Kind::Text(0)),
-    may("agentRuntime", Kind::Any),
-];
-const UPDATE_7_35: &[Property] = &[
-    must("agentId", Kind::Text(1)),
-    may("name", Kind::Text(1)),
-    may("workspace", Kind::Text(1)),
-    may("model", Kind::Text(1)),
-    may("emoji", Kind::Text(0)),
-    may("avatar", Kind::Text(0)),
-];
-const UPDATE_2_9: &[Property] = &[
-    must("agentId", Kind::Text(1)),
-    may("name", Kind::Text(1)),
-    may("workspace", Kind::Text(1)),
-    may("model", Kind::Text(1)),
-    may("avatar", Kind::Text(0)),
-];
-const FILES_SET: &[Property] = &[
-    must("agentId", Kind::Text(1)),
-    must("name", Kind::Text(1)),
-    must("content", Kind::Text(0)),
-    may("expectedHash", Kind::Hash),
-];
-const FILES_SET_OLD: &[Property] = &[
-    must("agentId", Kind::Text(1)),
-    must("name", Kind::Text(1)),
-    must("content", Kind::Text(0)),
-];
-const SET: &[Property] = &[must("raw", Kind::Text(1)), may("baseHash", Kind::Text(1))];
-const APPLY: &[Property] = &[
-    must("raw", Kind::Text(1)),
-    may("baseHash", Kind::Text(1)),
-    may("sessionKey", Kind::Text(0)),
-    may("deliveryContext", Kind::OpenObject),
-    may("note", Kind::Text(0)),
-    may("restartDelayMs", Kind::Integer(0)),
-];
-const APPLY_2_9: &[Property] = &[
-    must("raw", Kind::Text(1)),
-    may("baseHash", Kind::Text(1)),
-    may("sessionKey", Kind::Text(0)),
-    may("note", Kind::Text(0)),
-    may("restartDelayMs", Kind::Integer(0)),
-];
-const PATCH: &[Property] = &[
-    must("raw", Kind::Text(1)),
-    may("baseHash", Kind::Text(1)),
-    may("sessionKey", Kind::Text(0)),
-    may("deliveryContext", Kind::OpenObject),
-    may("note", Kind::Text(0)),
-    may("restartDelayMs", Kind::Integer(0)),
-    may("replacePaths", Kind::Texts),
-];
-const SESSIONS_LIST: &[Property] = &[
-    may("limit", Kind::Integer(1)),
-    may("offset", Kind::Integer(0)),
-    may("activeMinutes", Kind::Integer(1)),
-    may("requireLastInteraction", Kind::Flag),
-    may("sortBy", Kind::Text(1)),
-    may("includeGlobal", Kind::Flag),
-    may("includeUnknown", Kind::Flag),
-    may("configuredAgentsOnly", Kind::Flag),
-    may("includeDerivedTitles", Kind::Flag),
-    may("includeLastMessage", Kind::Flag),
-    may("label", Kind::Text(1)),
-    may("spawnedBy", Kind::Text(1)),
-    may("agentId", Kind::Text(1)),
-    may("search", Kind::Text(0)),
-    may("archived", Kind::Any),
-];
-const SESSIONS_RESET: &[Property] = &[
-    must("key", Kind::Text(1)),
-    may("agentId", Kind::Text(1)),
-    may("reason", Kind::AnyOf(&["new", "reset"])),
-];
-const SESSIONS_DELETE: &[Property] = &[
-    must("key", Kind::Text(1)),
-    may("agentId", Kind::Text(1)),
-    may("deleteTranscript", Kind::Flag),
-    may("expectedSessionId", Kind::Text(1)),
-    may("expectedLifecycleRevision", Kind::Text(1)),
-    may("expectedSessionUpdatedAt", Kind::Number),
-    may("emitLifecycleHooks", Kind::Flag),
-    may("archivedOnly", Kind::Flag),
-];
-const SESSIONS_DELETE_2_9: &[Property] = &[must("key", Kind::Text(1)), may("deleteTranscript", Kind::Flag)];
-const SESSIONS_PATCH: &[Property] = &[
-    must("key", Kind::Text(1)),
-    may("agentId", Kind::Text(1)),
-    may("label", Kind::TextOrNull),
-    may("model", Kind::TextOrNull),
-    may("thinkingLevel", Kind::TextOrNull),
-    may("verboseLevel", Kind::TextOrNull),
-    may("reasoningLevel", Kind::TextOrNull),
-    may("permissionMode", Kind::TextOrNull),
-    may("fastMode", Kind::Any),
-    may("archived", Kind::Flag),
-    may("pinned", Kind::Flag),
-    may("unread", Kind::Flag),
-];
-const SESSIONS_CREATE: &[Property] = &[
-    may("key", Kind::Text(1)),
-    may("idempotencyKey", Kind::Text(1)),
-    may("agentId", Kind::Text(1)),
-    may("label", Kind::Text(1)),
-    may("displayName", Kind::Text(1)),
-    may("model", Kind::Text(1)),
-    may("thinkingLevel", Kind::Text(1)),
-    may("parentSessionKey", Kind::Text(1)),
-    may("message", Kind::Text(0)),
-    may("task", Kind::Text(0)),
-];
-const CHAT_SEND: &[Property] = &[
-    must("sessionKey", Kind::Text(1)),
-    may("agentId", Kind::Text(1)),
-    may("sessionId", Kind::Text(1)),
-    must("message", Kind::Text(0)),
-    may("intent", Kind::Any),
-    may("thinking", Kind::Text(0)),
-    may("fastMode", Kind::Any),
-    may(
-        "queueMode",
-        Kind::OneOf(&["steer", "followup", "collect", "interrupt"]),
-    ),
-    may("deliver", Kind::Flag),
-    may("originatingChannel", Kind::Text(0)),
-    may("originatingTo", Kind::Text(0)),
-    may("originatingAccountId", Kind::Text(0)),
-    may("originatingThreadId", Kind::Text(0)),
-    may("replyToId", Kind::Text(1)),
-    may("attachments", Kind::Any),
-    may("timeoutMs", Kind::Integer(0)),
-    may("suppressCommandInterpretation", Kind::Flag),
-    must("idempotencyKey", Kind::Text(1)),
-];
-const CHAT_SEND_2_9: &[Property] = &[
-    must("sessionKey", Kind::Text(1)),
-    must("message", Kind::Text(0)),
-    may("thinking", Kind::Text(0)),
-    may("deliver", Kind::Flag),
-    may("attachments", Kind::Any),
-    may("timeoutMs", Kind::Integer(0)),
-    must("idempotencyKey", Kind::Text(1)),
-];
-const CHAT_HISTORY: &[Property] = &[
-    must("sessionKey", Kind::Text(1)),
-    may("agentId", Kind::Text(1)),
-    may("cursor", Kind::Text(0)),
-    may("limit", Kind::Integer(1)),
-    may("offset", Kind::Integer(0)),
-    may("messageId", Kind::Text(1)),
-    may("sessionId", Kind::Text(1)),
-    may("maxChars", Kind::Integer(1)),
-];
-const WAKE: &[Property] = &[
-    must("mode", Kind::AnyOf(&["now", "next-heartbeat"])),
-    must("text", Kind::Text(1)),
-    may("sessionKey", Kind::Text(1)),
-    may("agentId", Kind::Text(1)),
-];
-const WAKE_2_9: &[Property] = &[
-    must("mode", Kind::AnyOf(&["now", "next-heartbeat"])),
-    must("text", Kind::Text(1)),
-];
-const CRON_LIST: &[Property] = &[
-    may("includeDisabled", Kind::Flag),
-    may("limit", Kind::Integer(1)),
-    may("offset", Kind::Integer(0)),
-    may("query", Kind::Text(0)),
-    may("enabled", Kind::Text(1)),
-    may("agentId", Kind::Text(1)),
-    may("compact", Kind::Flag),
-    may("includeDeliveryPreviews", Kind::Flag),
-    may("sortBy", Kind::Text(1)),
-    may("sortDir", Kind::Text(1)),
-];
-const CRON_ADD: &[Property] = &[
-    must("name", Kind::Text(1)),
-    may("declarationKey", Kind::Text(1)),
-    may("displayName", Kind::Text(1)),
-    may("owner", Kind::Any),
-    may("agentId", Kind::TextOrNull),
-    may("sessionKey", Kind::TextOrNull),
-    may("description", Kind::Text(0)),
-    may("enabled", Kind::Flag),
-    may("deleteAfterRun", Kind::Flag),
-    must("schedule", Kind::OpenObject),
-    may("pacing", Kind::Any),
-    may("trigger", Kind::Any),
-    must("sessionTarget", Kind::Text(1)),
-    must("wakeMode", Kind::AnyOf(&["next-heartbeat", "now"])),
-    must("payload", Kind::OpenObject),
-    may("delivery", Kind::Any),
-    may("failureAlert", Kind::Any),
-];
-
-/// Where a contract takes something else than the newest does.
-fn takes(method: &Method, contract: Contract) -> Option<&'static [Property]> {
-    match (method.name, contract) {
-        ("agents.create", Contract::V2026_7_35) => Some(CREATE_7_35),
-        ("agents.create", Contract::V2026_2_9) => Some(CREATE_2_9),
-        ("agents.update", Contract::V2026_7_35) => Some(UPDATE_7_35),
-        ("agents.update", Contract::V2026_2_9) => Some(UPDATE_2_9),
-        ("agents.files.set", Contract::V2026_7_35 | Contract::V2026_2_9) => Some(FILES_SET_OLD),
-        ("config.patch" | "config.apply", Contract::V2026_2_9) => Some(APPLY_2_9),
-        ("sessions.reset", Contract::V2026_2_9) => Some(KEY),
-        ("sessions.delete", Contract::V2026_2_9) => Some(SESSIONS_DELETE_2_9),
-        ("chat.send", Contract::V2026_2_9) => Some(CHAT_SEND_2_9),
-        ("wake", Contract::V2026_2_9) => Some(WAKE_2_9),
-        ("models.list", Contract::V2026_2_9) => Some(&[]),
-        _ => method.takes,
+fn scope(method: &Method, contract: Contract) -> Option<&'static str> {
+    match contract {
+        Contract::V2026_9_6 | Contract::V2026_7_35 => method.scope,
+        // There everything that is not known to be harmless is the admin's, reading the configuration too.
+        Contract::V2026_2_9 => [(READ, READ_2_9), (WRITE, WRITE_2_9), (PAIR, PAIR_2_9)]
+            .into_iter()
+            .find_map(|(scope, names)| names.contains(&method.name).then_some(scope))
+            .unwrap_or(ADMIN),
     }
 }
 
-fn scope(method: &Method, contract: Contract) -> Option<&'static str> {
-    match (method.name, contract) {
-        // There everything that is not known to be harmless is the admin's.
-        ("sessions.patch", Contract::V2026_2_9) => ADMIN,
-        _ => method.scope,
-    }
+const READ_2_9: &[&str] = &[
+    "agent.identity.get",
+    "agents.list",
+    "channels.status",
+    "chat.history",
+    "cron.list",
+    "cron.status",
+    "health",
+    "last-heartbeat",
+    "models.list",
+    "node.list",
+    "sessions.list",
+    "sessions.preview",
+    "status",
+    "system-presence",
+    "usage.status",
+];
+const WRITE_2_9: &[&str] = &["agent", "agent.wait", "chat.abort", "chat.send", "wake"];
+const PAIR_2_9: &[&str] = &[
+    "device.pair.approve",
+    "device.pair.list",
+    "device.pair.reject",
+    "device.token.revoke",
+    "device.token.rotate",
+];
+
+/// Jobs cost nothing before 2026.9: 2026.7.35, whose limit is three, serves five changes of jobs in a row.
+fn is_limited(method: &Method, contract: Contract) -> bool {
+    method.limited && (contract == Contract::V2026_9_6 || !method.name.starts_with("cron."))
 }
 
 /// Methods that a gateway answers without advertising them.
@@ -612,6 +410,7 @@ pub(super) fn start(request: Request) {
         }
     };
     reply(&world, &client, &id, answer, &armed);
+    pairing::send_away(&world);
 }
 
 /// Sends an answer, or what a fault makes of it.
@@ -651,20 +450,21 @@ fn check<'a>(
         has_target(found.name, &params)?;
     }
     let params = if params.is_null() { json!({}) } else { params };
-    let complaint =
-        takes(found, contract).and_then(|properties| shape::complaint(&Shape(properties), &params, contract));
+    let complaint = found
+        .takes_in(contract)
+        .and_then(|properties| shape::complaint(&Shape(properties), &params, contract));
     // A call that could not be read costs nothing, but for a configuration that could not: that one counts.
     if let Some(complaint) = complaint {
         return Err(Refusal::invalid(format!("invalid {method} params: {complaint}")));
     }
-    if found.limited {
+    if is_limited(found, contract) {
         world
             .lock()
             .budget
             .spend(contract, method, &client.spender, Instant::now())?;
     }
     // A method that does not look at its parameters takes anything.
-    let open = takes(found, contract).is_none();
+    let open = found.takes_in(contract).is_none();
     if let Value::Object(params) = params {
         Ok((found, params))
     } else if open {

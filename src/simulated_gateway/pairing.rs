@@ -11,13 +11,15 @@ use super::device::Device;
 use super::events::PAIRING;
 use super::methods::Call;
 use super::refusal::{Answer, Refusal};
-use super::world::State;
+use super::world::{State, World};
 
 /// Both in the order of their arrival; lists show the newest first.
 #[derive(Debug, Default)]
 pub(super) struct Devices {
     pending: Vec<Pending>,
     paired: BTreeMap<String, Paired>,
+    /// Devices that must come again: their connections end, but not before whoever caused it has been answered.
+    sent_away: Vec<String>,
 }
 
 /// Who asks, and for what.
@@ -443,12 +445,29 @@ pub(super) fn remove(state: &mut State, call: &Call<'_>) -> Answer {
     if state.devices.paired.remove(&id).is_none() {
         return Err(Refusal::invalid("unknown deviceId"));
     }
-    for client in state.clients.values() {
-        if client.device_id.as_deref() == Some(&id) {
-            client.close(4001, "client invalidated: device removed");
+    state.devices.sent_away.push(id.clone());
+    Ok(json!({ "deviceId": id }))
+}
+
+/// Ends the connections of devices whose token or pairing is no longer what they came with. Said in the same words
+/// whether a token was rotated, revoked, or the device removed.
+pub(super) fn send_away(world: &World) {
+    let mut state = world.lock();
+    for id in std::mem::take(&mut state.devices.sent_away) {
+        for client in state.clients.values() {
+            if client.device_id.as_deref() == Some(&id) {
+                client.close(4001, "device removed");
+            }
         }
     }
-    Ok(json!({ "deviceId": id }))
+}
+
+/// 2026.2.9 leaves open connections as they are.
+fn must_come_again(state: &mut State, call: &Call<'_>, id: String) {
+    match call.contract() {
+        Contract::V2026_9_6 | Contract::V2026_7_35 => state.devices.sent_away.push(id),
+        Contract::V2026_2_9 => {}
+    }
 }
 
 fn token_of<'a>(state: &'a mut State, call: &Call<'_>, doing: &str) -> Result<&'a mut Paired, Refusal> {
@@ -496,6 +515,8 @@ pub(super) fn rotate(state: &mut State, call: &Call<'_>) -> Answer {
         }
     }
     paired.token = Some(token);
+    let id = paired.asking.device.id.clone();
+    must_come_again(state, call, id);
     Ok(answer)
 }
 
@@ -503,5 +524,8 @@ pub(super) fn revoke(state: &mut State, call: &Call<'_>) -> Answer {
     let now_ms = call.now_ms();
     let paired = token_of(state, call, "revocation")?;
     paired.token = None;
-    Ok(json!({ "deviceId": paired.asking.device.id, "role": paired.asking.role, "revokedAtMs": now_ms }))
+    let id = paired.asking.device.id.clone();
+    let answer = json!({ "deviceId": id, "role": paired.asking.role, "revokedAtMs": now_ms });
+    must_come_again(state, call, id);
+    Ok(answer)
 }

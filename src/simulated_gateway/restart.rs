@@ -31,47 +31,69 @@ impl Phase {
     }
 }
 
+/// Why a gateway restarts. Until it does, further wishes of one kind are one with the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wish {
+    /// Its config file has changed.
+    ChangedFile,
+    /// A client asked, or a test: now.
+    Asked,
+    /// 2026.2.9 asks itself after `config.patch` and `config.apply`, besides looking at the file: it restarts twice.
+    Written,
+}
+
+impl Wish {
+    /// From the wish to its restart.
+    fn delay(self, contract: Contract) -> Duration {
+        let ms = match (self, contract) {
+            (Self::Asked, _) => 0,
+            (Self::Written, _) => 2000,
+            (Self::ChangedFile, Contract::V2026_2_9) => 500,
+            (Self::ChangedFile, Contract::V2026_7_35) => 0,
+            (Self::ChangedFile, Contract::V2026_9_6) => 1700,
+        };
+        Duration::from_millis(ms)
+    }
+}
+
 /// How long each part takes, measured with few agents.
 struct Times {
-    until_closed: Duration,
     closing: Duration,
     down: Duration,
     starting: Duration,
 }
 
 fn times(contract: Contract) -> Times {
-    let [until_closed, closing, down, starting] = match contract {
-        // 2 s after the write, in the same process.
-        Contract::V2026_2_9 => [2000, 0, 20, 0],
-        Contract::V2026_7_35 => [0, 0, 210, 0],
-        Contract::V2026_9_6 => [1700, 20, 2800, 500],
+    let [closing, down, starting] = match contract {
+        // In the same process.
+        Contract::V2026_2_9 => [0, 20, 0],
+        Contract::V2026_7_35 => [0, 210, 0],
+        Contract::V2026_9_6 => [20, 2800, 500],
     }
     .map(Duration::from_millis);
     Times {
-        until_closed,
         closing,
         down,
         starting,
     }
 }
 
-/// Restarts after the usual delay; further wishes until then are one with it.
-pub(super) fn schedule(world: &Arc<World>) {
-    schedule_after(world, times(world.contract).until_closed);
+pub(super) fn schedule(world: &Arc<World>, wish: Wish) {
+    schedule_after(world, wish, wish.delay(world.contract));
 }
 
-pub(super) fn schedule_after(world: &Arc<World>, delay: Duration) {
+pub(super) fn schedule_after(world: &Arc<World>, wish: Wish, delay: Duration) {
     {
         let mut state = world.lock();
-        if state.restart_is_due {
+        // Who wishes for it while it is under way has it already.
+        if *world.phase.borrow() != Phase::Up || !state.restarts_due.insert(wish) {
             return;
         }
-        state.restart_is_due = true;
     }
     let restarting = Arc::clone(world);
     world.spawn(async move {
         restarting.pause(delay).await;
-        run(&restarting).await;
+        run(&restarting, wish).await;
     });
 }
 
@@ -87,7 +109,7 @@ pub(super) fn kill(world: &Arc<World>) {
         }
         state.runs = super::chat::Runs::default();
         state.faults.wedged = false;
-        state.restart_is_due = true;
+        state.restarts_due.clear();
         world.phase.send_replace(Phase::Down);
         world.frozen.send_replace(false);
     }
@@ -98,7 +120,7 @@ pub(super) fn kill(world: &Arc<World>) {
         starting.pause(COLD_START).await;
         starting.phase.send_replace(Phase::Starting);
         starting.pause(times(starting.contract).starting).await;
-        starting.lock().boot();
+        starting.lock().boot(starting.contract);
         starting.phase.send_replace(Phase::Up);
     });
 }
@@ -106,13 +128,15 @@ pub(super) fn kill(world: &Arc<World>) {
 /// From a new process to an open door. Real gateways take 2 to 15 s.
 const COLD_START: Duration = Duration::from_secs(3);
 
-async fn run(world: &Arc<World>) {
+async fn run(world: &Arc<World>, wish: Wish) {
     let Times {
-        until_closed: _,
         closing,
         down,
         starting,
     } = times(world.contract);
+    // Another restart may be under way.
+    let mut phase = world.phase.subscribe();
+    phase.wait_for(|phase| *phase == Phase::Up).await.ok();
     {
         let mut state = world.lock();
         let warning = json!({ "reason": "gateway restarting", "restartExpectedMs": 1500 });
@@ -133,6 +157,10 @@ async fn run(world: &Arc<World>) {
         world.phase.send_replace(Phase::Starting);
         world.pause(starting).await;
     }
-    world.lock().boot();
+    {
+        let mut state = world.lock();
+        state.boot(world.contract);
+        state.restarts_due.remove(&wish);
+    }
     world.phase.send_replace(Phase::Up);
 }

@@ -27,6 +27,8 @@ pub(super) struct Agent {
     pub(super) visible_from: Option<Instant>,
     /// When `agents.create` made it; None where the configuration did.
     pub(super) created_at_ms: Option<i64>,
+    /// False for the `main` that a 2026.2.9 goes on listing although its list has others only.
+    pub(super) is_configured: bool,
 }
 
 impl Agent {
@@ -75,7 +77,9 @@ impl Roster {
                 workspace: String::new(),
                 visible_from: None,
                 created_at_ms: None,
+                is_configured: true,
             });
+            agent.is_configured = is_configured(document, contract, &id);
             agent.entry = entry;
             agent.workspace = workspace;
             if let Some(newborn) = newborn.iter().find(|newborn| newborn.id == id) {
@@ -92,7 +96,7 @@ impl Roster {
             Some(agent) => agent,
             None => self.agents.get(&ids::normalise(id))?,
         };
-        agent.is_visible().then_some(agent)
+        (agent.is_configured && agent.is_visible()).then_some(agent)
     }
 
     /// The default agent first, the others by id; those that can be seen by now.
@@ -128,7 +132,7 @@ impl Agent {
 }
 
 /// Every agent of a configuration with its entry. There is always a main agent, except where a list leaves it out
-/// (2026.2.9 still finds it on its disk).
+/// (2026.2.9 still lists it).
 pub(super) fn entries(document: &Value, contract: Contract) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     if contract.has_entries() {
@@ -148,6 +152,47 @@ pub(super) fn entries(document: &Value, contract: Contract) -> BTreeMap<String, 
         found.entry("main".to_owned()).or_insert_with(|| json!({}));
     }
     found
+}
+
+/// The ids that a configuration itself names.
+pub(super) fn written(document: &Value, contract: Contract) -> BTreeSet<String> {
+    let entries = document
+        .pointer("/agents/entries")
+        .filter(|_| contract.has_entries());
+    let keys = entries.and_then(Value::as_object).into_iter().flatten();
+    let listed = list(document).iter().filter(|_| !contract.has_entries());
+    keys.map(|(id, _)| id.as_str())
+        .chain(listed.filter_map(|entry| entry.get("id")?.as_str()))
+        .map(ids::normalise)
+        .collect()
+}
+
+/// Takes an agent's bindings out, and the list with the last of them; says how many there were.
+pub(super) fn unbind(document: &mut Value, id: &str) -> usize {
+    let Some(bindings) = document.get_mut("bindings").and_then(Value::as_array_mut) else {
+        return 0;
+    };
+    let before = bindings.len();
+    bindings.retain(|binding| binding.get("agentId").and_then(Value::as_str) != Some(id));
+    let left = bindings.len();
+    if left == 0
+        && let Some(document) = document.as_object_mut()
+    {
+        document.remove("bindings");
+    }
+    before - left
+}
+
+/// Where a list names agents, it alone says who they are. Only 2026.2.9 lists one beside it.
+fn is_configured(document: &Value, contract: Contract, id: &str) -> bool {
+    let named = |entry: &Value| {
+        let named = entry.get("id").and_then(Value::as_str);
+        named.is_some_and(|named| ids::normalise(named) == id)
+    };
+    match contract {
+        Contract::V2026_9_6 | Contract::V2026_7_35 => true,
+        Contract::V2026_2_9 => id != "main" || list(document).is_empty() || list(document).iter().any(named),
+    }
 }
 
 fn list(document: &Value) -> &[Value] {

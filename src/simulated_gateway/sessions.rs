@@ -24,8 +24,36 @@ pub(super) struct Session {
     /// Label, model and what else was set.
     settings: Map<String, Value>,
     pub(super) messages: Vec<Value>,
+    /// It began with a message whose turn is not over: only the running process knows it.
+    pub(super) unwritten: bool,
+    /// 2026.9.6: what was taken and is in no history yet.
+    pub(super) pending: Vec<Pending>,
     pub(super) status: Option<&'static str>,
     pub(super) system_sent: bool,
+}
+
+/// A message that a turn is to be made of. It outlives the gateway's process; its turn does not.
+#[derive(Debug, Clone)]
+pub(super) struct Pending {
+    pub(super) run_id: String,
+    pub(super) id: String,
+    pub(super) message: Value,
+    pub(super) at_ms: i64,
+    pub(super) interrupted: bool,
+}
+
+impl Pending {
+    pub(super) fn shown(&self) -> Value {
+        let Self {
+            run_id,
+            id,
+            message,
+            at_ms,
+            interrupted,
+        } = self;
+        let state = if *interrupted { "interrupted" } else { "queued" };
+        json!({ "id": id, "runId": run_id, "state": state, "acceptedAt": at_ms, "message": message })
+    }
 }
 
 /// The full key: what names no agent belongs to the default one.
@@ -63,6 +91,19 @@ impl Sessions {
         self.0.get_mut(key)
     }
 
+    /// No turn outlives the gateway's process, nor does a session that was to begin with one.
+    pub(super) fn interrupt(&mut self) {
+        self.0.retain(|_, session| !session.unwritten);
+        for session in self.0.values_mut() {
+            for pending in &mut session.pending {
+                pending.interrupted = true;
+            }
+            if session.status == Some("running") {
+                session.status = None;
+            }
+        }
+    }
+
     pub(super) fn forget_agent(&mut self, agent: &str) {
         let prefix = format!("agent:{agent}:");
         self.0.retain(|key, _| !key.starts_with(&prefix));
@@ -79,6 +120,8 @@ impl State {
             updated_ms: now_ms,
             settings: Map::new(),
             messages: Vec::new(),
+            unwritten: false,
+            pending: Vec::new(),
             status: None,
             system_sent: false,
         })
@@ -166,26 +209,36 @@ pub(super) fn reset(state: &mut State, call: &Call<'_>) -> Answer {
     let (key, now_ms, contract) = (key_of(state, call, "key"), call.now_ms(), call.contract());
     let fresh = state.sessions.find(&key).is_none();
     let revision = state.dice.uuid();
+    let another = state.dice.uuid();
     let session = state.open_session(&key, now_ms);
     session.touch(now_ms);
     session.status = None;
     session.system_sent = false;
     session.messages.clear();
-    if !fresh {
-        session.revision = revision;
-        if contract == Contract::V2026_9_6 {
+    session.pending.clear();
+    session.unwritten = false;
+    match contract {
+        Contract::V2026_9_6 if fresh => {}
+        // The session stays, in another life.
+        Contract::V2026_9_6 => {
+            session.revision = revision;
             session.messages.push(
                 json!({ "role": "system", "content": [{ "type": "text", "text": "Reset" }],
                 "timestamp": now_ms, "__openclaw": { "kind": "reset", "seq": 1 } }),
             );
         }
+        Contract::V2026_7_35 | Contract::V2026_2_9 => session.id = another,
     }
     Ok(json!({ "ok": true, "key": key, "entry": session.entry(contract) }))
 }
 
 pub(super) fn delete(state: &mut State, call: &Call<'_>) -> Answer {
     let key = key_of(state, call, "key");
-    if call.contract() == Contract::V2026_9_6 && key.ends_with(":main") {
+    let is_kept = match call.contract() {
+        Contract::V2026_9_6 => key.ends_with(":main"),
+        Contract::V2026_7_35 | Contract::V2026_2_9 => key == full_key("main", state.roster.default_id()),
+    };
+    if is_kept {
         return Err(Refusal::invalid(format!(
             "Cannot delete the main session ({key})."
         )));
@@ -210,6 +263,7 @@ pub(super) fn patch(state: &mut State, call: &Call<'_>) -> Answer {
     let (key, now_ms, contract) = (key_of(state, call, "key"), call.now_ms(), call.contract());
     let path = state.store_path(call.world, &agent_of(&key));
     let session = state.open_session(&key, now_ms);
+    session.unwritten = false;
     session.touch(now_ms);
     for (name, value) in call
         .params

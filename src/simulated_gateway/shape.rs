@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::contract::Contract;
 
-/// The properties of one closed object.
+/// The properties of one object. It is closed, unless [`OTHERS`] are among them.
 pub(super) struct Shape(pub(super) &'static [Property]);
 
 pub(super) struct Property {
@@ -50,6 +50,9 @@ pub(super) const fn may(name: &'static str, kind: Kind) -> Property {
     }
 }
 
+/// Whatever else there is.
+pub(super) const OTHERS: Property = may("*", Kind::Any);
+
 /// The complaint about `value`, or none. Absent parameters count as an empty object.
 pub(super) fn complaint(shape: &Shape, value: &Value, contract: Contract) -> Option<String> {
     let mut complaints = Vec::new();
@@ -92,9 +95,12 @@ fn unexpected<'a>(
     properties: &'a [Property],
     object: &'a Map<String, Value>,
 ) -> impl Iterator<Item = &'a String> {
-    object
-        .keys()
-        .filter(|key| !properties.iter().any(|property| property.name == key.as_str()))
+    let is_known = |key: &str| {
+        properties
+            .iter()
+            .any(|property| property.name == key || property.name == OTHERS.name)
+    };
+    object.keys().filter(move |key| !is_known(key))
 }
 
 fn check_kind(kind: &Kind, value: &Value, at: &str, contract: Contract, complaints: &mut Vec<String>) {
@@ -213,6 +219,8 @@ mod tests {
         may("inner", Kind::Object(&INNER)),
     ]);
 
+    const OPEN: Shape = Shape(&[may("name", Kind::Text(1)), OTHERS]);
+
     fn says(value: &Value) -> Option<String> {
         complaint(&SHAPE, value, Contract::V2026_9_6)
     }
@@ -236,6 +244,10 @@ mod tests {
         assert_eq!(
             says(&json!({"name": "x", "other": "", "hash": "zz"})).unwrap(),
             "at /hash: must not have fewer than 64 characters; at /hash: must match pattern \"^[a-fA-F0-9]{64}$\""
+        );
+        assert_eq!(
+            complaint(&OPEN, &json!({"a": 1, "name": 5}), Contract::V2026_9_6).unwrap(),
+            "at /name: must be string"
         );
         assert_eq!(
             complaint(&SHAPE, &json!({"name": "", "other": ""}), Contract::V2026_2_9).unwrap(),

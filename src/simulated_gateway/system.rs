@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::contract::Contract;
-use super::cron::Heartbeat;
+use super::cron::Heartbeats;
 use super::device::hex;
 use super::methods::Call;
 use super::refusal::{Answer, Refusal};
-use super::restart;
+use super::restart::{self, Wish};
 use super::roster::Agent;
 use super::world::{State, World};
 
@@ -25,29 +25,31 @@ impl State {
     }
 
     /// A start forgets what was only in memory: budgets, lock-outs, runs.
-    pub(super) fn boot(&mut self) {
+    pub(super) fn boot(&mut self, contract: Contract) {
         self.boot_id = self.dice.uuid();
         self.booted = Instant::now();
-        self.restart_is_due = false;
         self.budget = super::budget::Budget::default();
         self.lock_outs = super::lockout::LockOuts::default();
         self.runs = super::chat::Runs::default();
+        self.sessions.interrupt();
         self.presence_version = 1;
+        self.numbering = super::events::Numbering::of(contract);
     }
 
     pub(super) fn health(&self, world: &World) -> Value {
         let contract = world.contract;
         let sessions = |id: &str| json!({ "path": self.store_path(world, id), "count": self.sessions.count_of(id), "recent": [] });
         let default_id = self.roster.default_id();
+        let heartbeats = Heartbeats::of(contract, &self.roster, self.config.document());
         let agents: Vec<Value> = self
             .roster
             .visible()
+            .filter(|agent| agent.is_configured)
             .map(|agent| {
-                let heartbeat = Heartbeat::of(agent, &self.roster, self.config.document());
                 let mut shown = json!({
                     "agentId": agent.id,
                     "isDefault": agent.id == default_id,
-                    "heartbeat": heartbeat.shown(contract),
+                    "heartbeat": heartbeats.heartbeat(agent).shown(contract),
                     "sessions": sessions(&agent.id),
                 });
                 if let (Some(name), Some(shown)) = (agent.name(), shown.as_object_mut()) {
@@ -116,11 +118,12 @@ pub(super) fn health(state: &mut State, call: &Call<'_>) -> Answer {
 }
 
 pub(super) fn status(state: &mut State, call: &Call<'_>) -> Answer {
+    let heartbeats = Heartbeats::of(call.contract(), &state.roster, state.config.document());
     let heartbeats: Vec<Value> = state
         .roster
         .visible()
         .map(|agent: &Agent| {
-            let heartbeat = Heartbeat::of(agent, &state.roster, state.config.document());
+            let heartbeat = heartbeats.heartbeat(agent);
             json!({
                 "agentId": agent.id, "enabled": heartbeat.is_on(), "every": heartbeat.every(),
                 "everyMs": heartbeat.every_ms(),
@@ -217,7 +220,7 @@ pub(super) fn preflight(_state: &mut State, _call: &Call<'_>) -> Answer {
 pub(super) fn restart(_state: &mut State, call: &Call<'_>) -> Answer {
     let world = Arc::clone(call.world);
     // Not now: the state is held.
-    tokio::spawn(async move { restart::schedule_after(&world, SAFE_RESTART) });
+    tokio::spawn(async move { restart::schedule_after(&world, Wish::Asked, SAFE_RESTART) });
     Ok(
         json!({ "ok": true, "status": "scheduled", "preflight": safe(), "restart": {
         "ok": true, "pid": 1, "signal": "SIGUSR1", "reason": "gateway.restart.safe", "mode": "emit", "delayMs": 0,

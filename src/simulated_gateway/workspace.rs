@@ -31,6 +31,10 @@ impl Places {
         format!("{}/openclaw.json", self.root)
     }
 
+    pub(super) fn log_path(&self) -> String {
+        format!("{}/gateway.log", self.root)
+    }
+
     pub(super) fn state(&self) -> String {
         format!("{}/state", self.root)
     }
@@ -75,6 +79,16 @@ impl Places {
                 format!("{}/.openclaw/workspace", self.home())
             }
             (_, false) => format!("{}/workspace-{id}", self.state()),
+        }
+    }
+}
+
+impl Places {
+    /// Whether agents.delete gets a workspace away. 2026.7.35 touches nothing outside of its home, and says `ok`.
+    pub(super) fn may_be_trashed(&self, contract: Contract, workspace: &str) -> bool {
+        match contract {
+            Contract::V2026_7_35 => Path::new(workspace).starts_with(self.home()),
+            Contract::V2026_9_6 | Contract::V2026_2_9 => true,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Everything that one gateway is: its state, its lock for writes, its queue and the one task that works it off.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,12 +17,13 @@ use super::config::Config;
 use super::connection::Client;
 use super::contract::Contract;
 use super::cron::Jobs;
+use super::events::{self, Numbering};
 use super::faults::Faults;
 use super::lockout::LockOuts;
 use super::methods;
 use super::pairing::Devices;
 use super::refusal::Refusal;
-use super::restart::Phase;
+use super::restart::{Phase, Wish};
 use super::roster::Roster;
 use super::sessions::Sessions;
 use super::workspace::{Places, Workspaces};
@@ -60,13 +61,14 @@ pub(super) struct State {
     pub(super) next_client: u64,
     pub(super) boot_id: String,
     pub(super) booted: Instant,
-    pub(super) restart_is_due: bool,
+    pub(super) restarts_due: BTreeSet<Wish>,
     pub(super) last_heartbeat: Value,
     pub(super) heartbeats_enabled: bool,
     pub(super) presence_version: u64,
     pub(super) gateway_key: [u8; 32],
     /// Texts of system events that wait for a heartbeat.
     pub(super) wakes: VecDeque<Value>,
+    pub(super) numbering: Numbering,
 }
 
 /// A request on its way to be answered.
@@ -89,7 +91,7 @@ impl World {
         let clock = Clock::starting_at(settings.started_at_ms);
         let mut dice = Dice::seeded(settings.seed);
         let places = Places::of(&settings);
-        let config = Config::first(&settings, dice.bytes());
+        let config = Config::first(&settings, &places, dice.bytes());
         let mut roster = Roster::default();
         roster.follow(config.document(), contract, &places, &[]);
         let jobs = Jobs::first(contract, &config, &roster, clock.now_ms(), &mut dice);
@@ -109,16 +111,17 @@ impl World {
             next_client: 0,
             boot_id: dice.uuid(),
             booted: Instant::now(),
-            restart_is_due: false,
+            restarts_due: BTreeSet::new(),
             last_heartbeat: Value::Null,
             heartbeats_enabled: true,
             presence_version: 1,
             gateway_key: dice.bytes(),
             wakes: VecDeque::new(),
+            numbering: Numbering::of(contract),
             dice,
         };
         tokio::spawn(work(requests));
-        Arc::new(Self {
+        let world = Arc::new(Self {
             settings,
             contract,
             clock,
@@ -130,7 +133,9 @@ impl World {
             phase: watch::Sender::new(Phase::Up),
             life: watch::Sender::new(0),
             frozen: watch::Sender::new(false),
-        })
+        });
+        tokio::spawn(events::beat(Arc::downgrade(&world)));
+        world
     }
 
     /// Held for one request at a time and never across a wait.

@@ -4,6 +4,7 @@
 use super::condition::{Finding, Truth};
 use super::reason::Reason;
 use crate::desired::gateway::{Obstacle, Referent};
+use crate::gateway::close::Cause;
 use crate::gateway::guard::Hold;
 use crate::gateway::trouble::{PairingRequest, TlsTrouble};
 use crate::gateway::{Address, Trouble};
@@ -243,10 +244,11 @@ pub(super) fn of_trouble(gateway: &Gateway, trouble: &Trouble) -> Verdict {
         ),
         Trouble::Lost { code, reason } => {
             let how = match (code, reason.as_str()) {
-                (Some(1012), _) => "the gateway restarts".to_owned(),
-                (Some(4001), _) => "the gateway's authentication or policy changed".to_owned(),
-                (Some(code), "") => format!("close {code}"),
-                (Some(code), reason) => format!("close {code}, {reason}"),
+                (Some(code), reason) => match (Cause::of(*code).in_words(), reason) {
+                    (Some(words), _) => words.to_owned(),
+                    (None, "") => format!("close {code}"),
+                    (None, reason) => format!("close {code}, {reason}"),
+                },
                 (None, reason) => reason.to_owned(),
             };
             Verdict::at(

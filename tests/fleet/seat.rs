@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use quartermaster::gateway::connection::Outcome;
 use quartermaster::gateway::credentials::Identity;
+use quartermaster::gateway::device_token::InMemory;
 use quartermaster::gateway::dial::Dial;
 use quartermaster::gateway::session::{Online, Surroundings, Target, Wanted};
 use quartermaster::gateway::{Address, Credentials, Guard, Session, Token, Trust};
@@ -26,6 +27,7 @@ impl Seat {
         let surroundings = Surroundings {
             dial,
             guard: Guard::default(),
+            device_tokens: Arc::new(InMemory::default()),
             meter: Arc::new(move |method, outcome| {
                 let mut calls = counted.lock().unwrap();
                 let (all, in_vain) = calls.entry(method.to_owned()).or_default();

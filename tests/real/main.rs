@@ -19,7 +19,11 @@
 mod bed;
 mod beds;
 mod conformance;
+#[path = "../fleet/mod.rs"]
+mod fleet;
+mod kill;
 mod kube_conformance;
 mod line;
 mod patches;
 mod schema;
+mod writes;

@@ -288,7 +288,7 @@ impl Service {
         let path = format!("/{}", words.join("/"));
         let deed = Deed::Path {
             verb: head.method.as_str().to_lowercase(),
-            path: path.clone(),
+            path,
         };
         if !self.control_plane.may(user, &deed) {
             let why = format!("forbidden: {}", deed.refused(user));

@@ -292,7 +292,7 @@ fn message(table: Table, bytes: &[u8]) -> Result<Map<String, Value>, Unreadable>
                 push(&mut fields, name, Value::Object(message(table, bytes)?));
             }
             (Is::TextMap, Wire::Bytes(bytes)) => {
-                entry(&mut fields, name, bytes, |bytes| Ok(json!(text(bytes)?)))?
+                entry(&mut fields, name, bytes, |bytes| Ok(json!(text(bytes)?)))?;
             }
             (Is::BytesMap, Wire::Bytes(bytes)) => {
                 entry(&mut fields, name, bytes, |bytes| {

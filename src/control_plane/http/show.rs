@@ -51,9 +51,9 @@ pub(super) fn object(
         Form::Table => {
             let version = object.resource_version().unwrap_or_default().to_owned();
             let metadata = json!({ "resourceVersion": version });
-            table(call, metadata, vec![object], now)
+            table(call, &metadata, vec![object], now)
         }
-        Form::Metadata => metadata_of(object),
+        Form::Metadata => metadata_of(&object),
         Form::Json | Form::Yaml | Form::AllGroups => object.into_value(),
     };
     in_form(code, form, &value)
@@ -110,12 +110,12 @@ pub(super) fn list(
         shown.push(event_forms::shown(kind, objects::read(stored)?));
     }
     let value = match form {
-        Form::Table => table(call, metadata, shown, now),
+        Form::Table => table(call, &metadata, shown, now),
         Form::Metadata => json!({
             "kind": "PartialObjectMetadataList",
             "apiVersion": "meta.k8s.io/v1",
             "metadata": metadata,
-            "items": shown.into_iter().map(metadata_of).collect::<Vec<_>>(),
+            "items": shown.iter().map(metadata_of).collect::<Vec<_>>(),
         }),
         Form::Json | Form::Yaml | Form::AllGroups => json!({
             "kind": kind.names.list,
@@ -139,13 +139,13 @@ fn item(kind: &Kind, object: Object) -> Value {
     value
 }
 
-pub(super) fn metadata_of(object: Object) -> Value {
+pub(super) fn metadata_of(object: &Object) -> Value {
     let metadata = object.metadata().cloned().unwrap_or_default();
     json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata })
 }
 
 /// What `kubectl get` prints.
-pub(super) fn table(call: &Call, metadata: Value, objects: Vec<Object>, now: Timestamp) -> Value {
+pub(super) fn table(call: &Call, metadata: &Value, objects: Vec<Object>, now: Timestamp) -> Value {
     let columns = &call.kind.columns;
     let definitions: Vec<Value> = columns
         .iter()
@@ -163,7 +163,7 @@ pub(super) fn table(call: &Call, metadata: Value, objects: Vec<Object>, now: Tim
             let mut row = json!({ "cells": cells });
             let carried = match call.options.include {
                 Include::Nothing => Value::Null,
-                Include::Metadata | Include::Unknown(_) => metadata_of(object),
+                Include::Metadata | Include::Unknown(_) => metadata_of(&object),
                 Include::Object => object.into_value(),
             };
             if let Some(row) = row.as_object_mut() {

@@ -203,9 +203,9 @@ impl Telling {
         let value = match self.form {
             Form::Table => {
                 let metadata = json!({ "resourceVersion": revision.to_string() });
-                show::table(&self.call, metadata, vec![object], self.control_plane.now())
+                show::table(&self.call, &metadata, vec![object], self.control_plane.now())
             }
-            Form::Metadata => show::metadata_of(object),
+            Form::Metadata => show::metadata_of(&object),
             Form::Json | Form::Yaml | Form::AllGroups => object.into_value(),
         };
         line(kind, &value)

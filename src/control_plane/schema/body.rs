@@ -147,6 +147,26 @@ impl<'de> Visitor<'de> for Place<'_> {
     }
 }
 
+/// As the API server writes it when all is checked: `1.0` is stored as `1`, and is a whole number from then on.
+pub fn settle_numbers(value: &mut Value) {
+    match value {
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+        Value::Number(number) => {
+            let printed = number
+                .as_f64()
+                .filter(|_| number.is_f64())
+                .map(|float| float.to_string());
+            if let Some(printed) = printed {
+                let whole = printed.parse::<i64>().map(Number::from);
+                let whole = whole.or_else(|_| printed.parse::<u64>().map(Number::from));
+                *number = whole.unwrap_or_else(|_| number.clone());
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(settle_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(settle_numbers),
+    }
+}
+
 /// `strict decoding error: duplicate field "spec.foo", unknown field "spec.bar"`
 pub fn strict_decoding_error(duplicates: &[FieldPath], unknown: &[FieldPath]) -> Option<String> {
     let duplicates = duplicates

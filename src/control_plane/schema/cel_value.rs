@@ -7,7 +7,7 @@ use kube_cel::cel::objects::Key;
 use kube_cel::cel::{Context, Value as Cel};
 use serde_json::{Map, Number, Value};
 
-use super::check::Here;
+use super::change::Here;
 use super::escape::escaped;
 use super::format::Format;
 use super::node::{DataType, Node};

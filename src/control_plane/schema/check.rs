@@ -5,10 +5,11 @@ use std::sync::Arc;
 use kube_cel::cel::common::ast::IdedExpr;
 use kube_cel::cel::objects::OptionalValue;
 use kube_cel::cel::{Context, ExecutionError, Value as Cel};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::cause::{self, Shown};
 use super::cel_value;
+use super::change::{Change, Fields, Here};
 use super::correlate;
 use super::functions;
 use super::node::{DataType, Node};
@@ -18,8 +19,6 @@ use crate::control_plane::Cause;
 
 /// A message that is worked out and longer is not used.
 const LONGEST_MESSAGE: usize = 5 * 1024;
-
-type Fields = Map<String, Value>;
 
 pub(super) fn check(root: &Node, object: &Fields, old: Option<&Fields>, context: &Context<'_>) -> Vec<Cause> {
     if !root.has_rules {
@@ -31,14 +30,7 @@ pub(super) fn check(root: &Node, object: &Fields, old: Option<&Fields>, context:
         causes: Vec::new(),
     };
     let (object, old) = (Here::Fields(object), old.map(Here::Fields));
-    let change = Change {
-        followed: old.map(|old| Followed {
-            node: root,
-            new: object,
-            old,
-        }),
-        outer: None,
-    };
+    let change = Change::of(root, object, old);
     // It ends early when the rules have worked too much; the causes say so.
     let _ = walk.value(root, object, old, change, &At::Root);
     walk.causes
@@ -47,103 +39,9 @@ pub(super) fn check(root: &Node, object: &Fields, old: Option<&Fields>, context:
 /// The rules of this object have worked too much: none is evaluated any more.
 struct Exhausted;
 
-/// A value; the object as a whole has only fields.
-#[derive(Clone, Copy)]
-pub(super) enum Here<'v> {
-    Fields(&'v Fields),
-    Value(&'v Value),
-}
-
-impl<'v> From<&'v Value> for Here<'v> {
-    fn from(value: &'v Value) -> Self {
-        value.as_object().map_or(Self::Value(value), Self::Fields)
-    }
-}
-
-impl<'v> Here<'v> {
-    fn fields(self) -> Option<&'v Fields> {
-        match self {
-            Self::Fields(fields) => Some(fields),
-            Self::Value(_) => None,
-        }
-    }
-
-    fn value(self) -> Option<&'v Value> {
-        match self {
-            Self::Fields(_) => None,
-            Self::Value(value) => Some(value),
-        }
-    }
-}
-
 struct Walk<'c> {
     context: &'c Context<'c>,
     causes: Vec<Cause>,
-}
-
-/// Whether what is wrong here was as wrong before.
-#[derive(Clone, Copy)]
-struct Change<'v> {
-    followed: Option<Followed<'v>>,
-    /// The nearest value around it whose old one is known.
-    outer: Option<Followed<'v>>,
-}
-
-#[derive(Clone, Copy)]
-struct Followed<'v> {
-    node: &'v Node,
-    new: Here<'v>,
-    old: Here<'v>,
-}
-
-impl<'v> Change<'v> {
-    fn is_none(self) -> bool {
-        self.followed
-            .or(self.outer)
-            .is_some_and(|Followed { node, new, old }| match (new, old) {
-                (Here::Fields(new), Here::Fields(old)) => correlate::are_equal(node, new, old),
-                (Here::Value(new), Here::Value(old)) => correlate::is_equal(node, new, old),
-                (Here::Fields(_), Here::Value(_)) | (Here::Value(_), Here::Fields(_)) => false,
-            })
-    }
-
-    fn below(self, find: impl Fn(Followed<'v>) -> Option<Followed<'v>>) -> Self {
-        match self.followed {
-            None => self,
-            Some(here) => Self {
-                followed: find(here),
-                outer: Some(here),
-            },
-        }
-    }
-
-    fn field(self, name: &str) -> Self {
-        // Both are read as the version that is asked for, so they always look alike.
-        if self.outer.is_none() && ["apiVersion", "kind"].contains(&name) {
-            return Self {
-                followed: None,
-                outer: None,
-            };
-        }
-        self.below(|Followed { node, new, old }| {
-            Some(Followed {
-                node: node.field(name)?,
-                new: new.fields()?.get(name)?.into(),
-                old: correlate::field(node, name, old.fields()?)?.into(),
-            })
-        })
-    }
-
-    fn item(self, index: usize) -> Self {
-        self.below(|Followed { node, new, old }| {
-            let new = new.value()?.get(index)?;
-            Some(Followed {
-                node: node.items()?,
-                new: new.into(),
-                old: correlate::item(node, new, old.value()?)?.into(),
-            })
-        })
-    }
 }
 
 impl Walk<'_> {
@@ -223,7 +121,7 @@ impl Walk<'_> {
         let this = cel_value::of(node, here, &rules.of_self, self.context);
         let old = old
             .filter(|_| !rules.of_old_self.is_nothing())
-            .map(|old| cel_value::of(node, old, &rules.of_old_self, self.context));
+            .map(|old| self.old_self(rules, node, here, old));
         for rule in &rules.rules {
             let is_transition = rule.uses_old_self;
             if is_transition && old.is_none() && !rule.optional_old_self {
@@ -258,6 +156,19 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    fn old_self(&self, rules: &Rules, node: &Node, here: Here<'_>, old: Here<'_>) -> Result<Cel, String> {
+        let of = |old: Here<'_>| cel_value::of(node, old, &rules.of_old_self, self.context);
+        match (here, old) {
+            (Here::Fields(new), Here::Fields(old)) if rules.has_unordered_lists => {
+                of(Here::Fields(&correlate::aligned_fields(node, new, old)))
+            }
+            (Here::Value(new), Here::Value(old)) if rules.has_unordered_lists => {
+                of(Here::from(&correlate::aligned(node, new, old)))
+            }
+            (Here::Fields(_) | Here::Value(_), old) => of(old),
+        }
     }
 
     fn evaluate(
@@ -343,7 +254,19 @@ fn in_words(error: &ExecutionError) -> String {
         ExecutionError::DivisionByZero(_) => "division by zero".to_owned(),
         ExecutionError::RemainderByZero(_) => "modulus by zero".to_owned(),
         ExecutionError::Overflow(..) => "integer overflow".to_owned(),
-        ExecutionError::FunctionError { function: _, message } => message.clone(),
+        ExecutionError::FunctionError { function, message } => match function.as_str() {
+            "int" | "uint" | "double" if message.starts_with("string parse error") => {
+                format!("type conversion error from 'string' to '{function}'")
+            }
+            "timestamp" => "type conversion error from 'string' to 'google.protobuf.Timestamp'".to_owned(),
+            _ => match message
+                .strip_suffix(" out of range")
+                .and_then(|index| index.rsplit_once(' '))
+            {
+                Some((_, index)) => format!("index out of range: {index}"),
+                None => message.clone(),
+            },
+        },
         ExecutionError::UndeclaredReference(name) => format!("no such attribute(s): {name}"),
         _ => "no such overload".to_owned(),
     }

@@ -62,3 +62,57 @@ pub(super) fn are_equal(node: &Node, new: &Map<String, Value>, old: &Map<String,
     };
     new.len() == old.len() && new.iter().all(is_as_before)
 }
+
+/// Whether there are lists here whose order means nothing.
+pub(super) fn has_unordered_lists(node: &Node) -> bool {
+    let mut below = node.properties.values().chain(node.values()).chain(node.items());
+    node.list_type != ListType::Atomic || below.any(has_unordered_lists)
+}
+
+/// The old value with such lists in the order of the new one: as rules compare them.
+pub(super) fn aligned(node: &Node, new: &Value, old: &Value) -> Value {
+    match (new, old) {
+        (Value::Object(fields), Value::Object(olds)) => Value::Object(aligned_fields(node, fields, olds)),
+        (Value::Array(items), Value::Array(olds)) => {
+            let old_of = |new| match node.list_type {
+                ListType::Atomic => None,
+                ListType::Set => olds.iter().find(|old| *old == new),
+                ListType::Map(_) => item(node, new, old),
+            };
+            let (mut taken, mut aligned) = (Vec::new(), Vec::with_capacity(olds.len()));
+            for new in items {
+                if let (Some(below), Some(old)) = (node.items(), old_of(new)) {
+                    taken.push(old);
+                    aligned.push(self::aligned(below, new, old));
+                }
+            }
+            let others = olds.iter().filter(|old| !taken.contains(old));
+            aligned.extend(others.cloned());
+            Value::Array(aligned)
+        }
+        (
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_),
+            _,
+        ) => old.clone(),
+    }
+}
+
+pub(super) fn aligned_fields(
+    node: &Node,
+    new: &Map<String, Value>,
+    old: &Map<String, Value>,
+) -> Map<String, Value> {
+    let of_field = |(name, old): (&String, &Value)| {
+        let aligned = match (node.field(name), new.get(name)) {
+            (Some(below), Some(new)) => aligned(below, new, old),
+            (None, _) | (_, None) => old.clone(),
+        };
+        (name.clone(), aligned)
+    };
+    old.iter().map(of_field).collect()
+}

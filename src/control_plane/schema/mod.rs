@@ -7,6 +7,7 @@
 pub mod body;
 mod cause;
 mod cel_value;
+mod change;
 mod check;
 mod compile;
 mod correlate;
@@ -16,6 +17,7 @@ mod format;
 mod functions;
 mod lists;
 mod node;
+mod number;
 mod object_meta;
 mod path;
 mod pattern;
@@ -24,6 +26,7 @@ mod prune;
 mod resource;
 mod rule;
 mod sight;
+mod types;
 mod validate;
 
 use std::fmt::{self, Debug, Formatter};
@@ -125,3 +128,6 @@ impl Debug for Schema {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

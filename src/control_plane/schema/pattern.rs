@@ -39,7 +39,7 @@ impl Pattern {
 fn translated(go: &str) -> String {
     let mut rust = String::with_capacity(go.len() + 16);
     let mut rest = go;
-    // The text of the open `[...]` so far.
+    // Where the open `[...]` begins.
     let mut class: Option<usize> = None;
     while let Some(c) = rest.chars().next() {
         let (head, tail) = rest.split_at(c.len_utf8());
@@ -76,11 +76,11 @@ fn translated(go: &str) -> String {
                 rust.push('\\');
                 rust.push(c);
             }
-            // `--` is a difference of sets; one `-` may be a range.
-            ('-', Some(start))
-                if rest.starts_with('-') || rust.get(start..).is_some_and(|so_far| so_far.ends_with('-')) =>
-            {
-                rust.push_str("\\-");
+            // At the beginning it is one of the characters; `+--` is what lies between + and -, not a difference of sets.
+            ('-', Some(start)) if rust.len() == start => rust.push_str("\\-"),
+            ('-', Some(_)) if rest.starts_with('-') => {
+                rust.push_str("-\\-");
+                rest = rest.get(1..).unwrap_or_default();
             }
             (_, Some(_) | None) => rust.push_str(head),
         }
@@ -132,6 +132,8 @@ mod tests {
             (r"^[^]a]+$", "b", "]"),
             (r"^[a&&b]+$", "&", "c"),
             (r"^[+--]+$", "+,-", "."),
+            (r"^[--/]+$", "-./", ","),
+            (r"^[a-]+$", "a-", "b"),
             (r"^[[:alpha:]]+$", "ab", "1"),
             (r"^\Qa.b\E$", "a.b", "axb"),
             (r"^a$", "a", "a\n"),

@@ -2,12 +2,11 @@
 //!
 //! What a rule calls or names must be known here, or the schema is refused: nothing is left to fail when an object comes.
 
-use kube_cel::cel::common::ast::{
-    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators,
-};
+use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
 use kube_cel::cel::parser::Parser;
 use serde_json::Value;
 
+use super::correlate;
 use super::functions;
 use super::node::Node;
 use super::pattern::Pattern;
@@ -19,6 +18,8 @@ pub(super) struct Rules {
     pub(super) rules: Vec<Rule>,
     pub(super) of_self: Sight,
     pub(super) of_old_self: Sight,
+    /// Lists in which the order means nothing are compared without it.
+    pub(super) has_unordered_lists: bool,
 }
 
 #[derive(Debug)]
@@ -56,6 +57,7 @@ impl Rules {
             rules,
             of_self,
             of_old_self,
+            has_unordered_lists: correlate::has_unordered_lists(node),
         }
     }
 }
@@ -194,7 +196,7 @@ impl Preparation<'_> {
         let condition = std::mem::take(loop_cond);
         loop_cond.id = condition.id;
         loop_cond.expr = Expr::Call(CallExpr {
-            func_name: operators::LOGICAL_AND.to_owned(),
+            func_name: functions::AND.to_owned(),
             target: None,
             args: vec![
                 IdedExpr {
@@ -226,6 +228,9 @@ impl Preparation<'_> {
         call.args
             .iter_mut()
             .try_for_each(|argument| self.prepare(argument))?;
+        if let Some(ours) = functions::instead_of(&call.func_name) {
+            call.func_name = ours.to_owned();
+        }
         if call.func_name == "matches"
             && let Some(last) = call.args.last_mut()
             && let Expr::Literal(LiteralValue::String(source)) = &last.expr

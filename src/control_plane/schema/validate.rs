@@ -2,13 +2,17 @@
 //!
 //! A change may leave alone what was already wrong: causes within a value that is as it was before are forgotten.
 
+use std::cmp::Ordering;
+
 use serde_json::{Map, Number, Value};
 
 use super::cause::{self, Shown};
 use super::correlate;
 use super::node::{DataType, Limit, Node};
+use super::number::{fits, is_beyond, is_whole, limit_as_printed, truncated};
 use super::path::At;
 use super::printed;
+use super::types::wrong_type;
 use crate::control_plane::Cause;
 
 pub(super) fn object(root: &Node, new: &Map<String, Value>, old: Option<&Map<String, Value>>) -> Vec<Cause> {
@@ -113,41 +117,43 @@ impl Walk {
             let field = self.field(&At::Root);
             self.causes.push(cause::invalid(field, Shown::Word(""), &detail));
         }
-        if let Some(factor) = bounds.multiple_of.filter(|factor| !is_multiple(number, *factor)) {
+        if let Some(factor) = bounds.multiple_of {
+            self.multiple(value, number, factor, at);
+        }
+        if let Some(least) = bounds
+            .minimum
+            .filter(|least| is_beyond(number, *least, Ordering::Less))
+        {
+            let (or_equal, limit) = (or_equal(least), limit_as_printed(number, least.value));
+            self.out_of_range(value, at, &format!("should be greater than{or_equal} {limit}"));
+        }
+        if let Some(most) = bounds
+            .maximum
+            .filter(|most| is_beyond(number, *most, Ordering::Greater))
+        {
+            let (or_equal, limit) = (or_equal(most), limit_as_printed(number, most.value));
+            self.out_of_range(value, at, &format!("should be less than{or_equal} {limit}"));
+        }
+    }
+
+    /// Of a whole number only the whole part of the factor counts, and there must be one.
+    fn multiple(&mut self, value: &Value, number: &Number, factor: f64, at: &At<'_>) {
+        let is_multiple = match number.as_i64() {
+            Some(_) if factor < 1.0 => {
+                let detail = format!(
+                    "factor MultipleOf declared for {} must be positive: 0",
+                    at.path().dotted()
+                );
+                let field = self.field(at);
+                self.causes.push(cause::invalid(field, Shown::Whole(0), &detail));
+                return;
+            }
+            Some(whole) => whole.checked_rem(truncated(factor)) == Some(0),
+            None => number.as_f64().is_some_and(|float| is_whole(float / factor)),
+        };
+        if !is_multiple {
             let factor = limit_as_printed(number, factor);
             self.out_of_range(value, at, &format!("should be a multiple of {factor}"));
-        }
-        if let Some(Limit {
-            value: least,
-            exclusive,
-        }) = bounds.minimum
-            && is_beyond(
-                number,
-                least,
-                exclusive,
-                |number, limit| number < limit,
-                |number, limit| number < limit,
-            )
-        {
-            let or_equal = if exclusive { "" } else { " or equal to" };
-            let least = limit_as_printed(number, least);
-            self.out_of_range(value, at, &format!("should be greater than{or_equal} {least}"));
-        }
-        if let Some(Limit {
-            value: most,
-            exclusive,
-        }) = bounds.maximum
-            && is_beyond(
-                number,
-                most,
-                exclusive,
-                |number, limit| number > limit,
-                |number, limit| number > limit,
-            )
-        {
-            let or_equal = if exclusive { "" } else { " or equal to" };
-            let most = limit_as_printed(number, most);
-            self.out_of_range(value, at, &format!("should be less than{or_equal} {most}"));
         }
     }
 
@@ -232,123 +238,8 @@ fn body(at: &At<'_>) -> String {
     format!("{} in body ", at.path().dotted())
 }
 
-/// The type that was expected, and the one that was found.
-fn wrong_type<'n>(node: &'n Node, value: &Value) -> Option<(&'n str, &'static str)> {
-    let takes = |data_type: DataType| {
-        node.data_type == Some(data_type)
-            || node.is_int_or_string && [DataType::Integer, DataType::String].contains(&data_type)
-    };
-    let expected = if node.is_int_or_string {
-        "integer,string"
-    } else {
-        node.data_type.map_or("", DataType::word)
-    };
-    let format = node.bounds.format_name.as_str();
-    let (found, found_format) = match value {
-        Value::Null if expected.is_empty() || node.nullable => return None,
-        Value::Null => return Some((expected, "null")),
-        Value::Bool(_) => (DataType::Boolean, ""),
-        Value::String(_) => (DataType::String, ""),
-        Value::Number(number) if number.as_i64().is_some() => (DataType::Integer, "int64"),
-        Value::Number(_) => (DataType::Number, "float64"),
-        Value::Array(_) => (DataType::Array, ""),
-        Value::Object(_) => (DataType::Object, ""),
-    };
-    if expected.is_empty() && format.is_empty() {
-        return None;
-    }
-    let is_accepted = takes(found)
-        || found == DataType::Integer && takes(DataType::Number)
-        || takes(DataType::Integer) && is_whole(value);
-    if !format.is_empty() {
-        let is_text_or_list = [DataType::String, DataType::Array].contains(&found);
-        if !is_text_or_list && !is_accepted && found_format != format {
-            return Some((format, found_format));
-        }
-        // Of a text with a format the API server lets a list pass.
-        if is_text_or_list && !takes(DataType::Integer) && !takes(DataType::Number) {
-            return None;
-        }
-    }
-    (!is_accepted).then(|| (expected, found.word()))
-}
-
-/// A fraction that is none: `1.0`.
-fn is_whole(value: &Value) -> bool {
-    const MOST: f64 = 9_007_199_254_740_991.0;
-    value
-        .as_f64()
-        .is_some_and(|float| value.is_number() && float.fract() == 0.0 && float.abs() <= MOST)
-}
-
-fn fits(node: &Node, number: &Number) -> bool {
-    match (node.data_type, node.bounds.format_name.as_str()) {
-        (Some(DataType::Integer), "int32") => {
-            as_whole(number).is_some_and(|whole| i32::try_from(whole).is_ok())
-        }
-        (Some(DataType::Integer), _) => as_whole(number).is_some(),
-        (Some(DataType::Number), "float") => number
-            .as_f64()
-            .is_some_and(|float| float.abs() <= f64::from(f32::MAX)),
-        (
-            None
-            | Some(
-                DataType::Object | DataType::Array | DataType::String | DataType::Number | DataType::Boolean,
-            ),
-            _,
-        ) => true,
-    }
-}
-
-fn as_whole(number: &Number) -> Option<i64> {
-    number.as_i64().or_else(|| {
-        let printed = number.as_f64().filter(|float| float.fract() == 0.0)?.to_string();
-        printed.parse().ok()
-    })
-}
-
-fn is_multiple(number: &Number, factor: f64) -> bool {
-    match number.as_i64() {
-        Some(whole) => whole.checked_rem(truncated(factor)) == Some(0),
-        None => number
-            .as_f64()
-            .is_some_and(|float| (float / factor).fract() == 0.0),
-    }
-}
-
-fn is_beyond(
-    number: &Number,
-    limit: f64,
-    exclusive: bool,
-    whole_is: impl Fn(i64, i64) -> bool,
-    float_is: impl Fn(f64, f64) -> bool,
-) -> bool {
-    match (number.as_i64(), number.as_f64()) {
-        (Some(whole), _) => whole_is(whole, truncated(limit)) || exclusive && whole == truncated(limit),
-        #[expect(
-            clippy::float_cmp,
-            reason = "an exclusive limit is the limit itself, to the bit"
-        )]
-        (None, Some(float)) => float_is(float, limit) || exclusive && float == limit,
-        (None, None) => false,
-    }
-}
-
-/// Whole numbers are compared with whole ones, and the message shows such a one.
-fn limit_as_printed(number: &Number, limit: f64) -> String {
-    if number.is_i64() {
-        truncated(limit).to_string()
-    } else {
-        printed::float(limit)
-    }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "as the API server does; beyond i64 it stays at its end"
-)]
-fn truncated(limit: f64) -> i64 {
-    limit as i64
+fn or_equal(limit: Limit) -> &'static str {
+    if limit.exclusive { "" } else { " or equal to" }
 }
 
 fn is_same(value: &Value, allowed: &Value) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::event::{Event, EventKind};
 use super::key::Key;
-use super::stored::{Revision, Stored};
+use super::stored::{Revision, Stored, Unreadable};
 use super::trouble::Trouble;
 use crate::control_plane::Object;
 
@@ -34,6 +34,8 @@ pub enum NotWritten {
     /// Somebody else wrote it meanwhile. Here is what is there now.
     #[error("the object has changed meanwhile")]
     Changed { present: Option<Stored> },
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     #[error(transparent)]
     Storage(#[from] Trouble),
 }
@@ -100,8 +102,8 @@ impl Batch {
             // There is nothing to delete, as when somebody else was first.
             (Change::Delete(_), None) => return Err(NotWritten::Changed { present }),
         };
-        self.revision = self.revision.next();
-        let stored = Stored::new(object, self.revision);
+        let stored = Stored::new(object, self.revision.next())?;
+        self.revision = stored.revision;
         let event = Arc::new(Event {
             key: key.clone(),
             kind,

@@ -11,7 +11,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use super::event::Event;
 use super::key::{Key, ResourceName};
 use super::new_file;
-use super::stored::{Revision, Stored};
+use super::stored::{Contents, Revision, Stored};
 use super::trouble::{NotBackedUp, NotOpened, Trouble};
 
 pub(super) struct File {
@@ -23,8 +23,8 @@ pub(super) struct File {
     /// The batch that failed: the file may hold it.
     doubtful: Vec<Arc<Event>>,
     given_up: Option<Trouble>,
-    /// How long the file was after the last compaction.
-    compacted: u64,
+    /// After the last compaction: how long the file was, and what was in it.
+    compacted: Option<(u64, u64)>,
 }
 
 pub(super) enum Place {
@@ -42,7 +42,7 @@ const FORMAT: u64 = 1;
 const CACHE: usize = 16 << 20;
 /// redb begins with 1.5 MB and keeps 4 kB objects in pages of 8 kB: below these, compacting gains little.
 const SMALL: u64 = 16 << 20;
-const LOOSE: u64 = 6;
+const LOOSE: u64 = 4;
 
 /// Makes a store's file where there is none.
 pub(super) fn make_sure_of(path: &Path) -> Result<(), NotOpened> {
@@ -53,30 +53,27 @@ pub(super) fn make_sure_of(path: &Path) -> Result<(), NotOpened> {
     if path.try_exists().map_err(|error| failing(&error))? {
         return Ok(());
     }
-    match new_file::write(path, Revision::FIRST, &[]) {
+    match new_file::write(path, &Contents::nothing()) {
         // Another process was faster.
         Err(redb::Error::Io(error)) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         made => made.map_err(|error| failing(&error)),
     }
 }
 
-pub(super) fn back_up(to: &Path, revision: Revision, objects: &[(Key, Stored)]) -> Result<(), NotBackedUp> {
-    new_file::write(to, revision, objects).map_err(|error| NotBackedUp::of(to, &error))
+pub(super) fn back_up(to: &Path, contents: &Contents) -> Result<(), NotBackedUp> {
+    new_file::write(to, contents).map_err(|error| NotBackedUp::of(to, &error))
 }
 
 /// Fills a database that is new.
-pub(super) fn begin(
-    database: &Database,
-    revision: Revision,
-    objects: &[(Key, Stored)],
-) -> Result<(), redb::Error> {
+pub(super) fn begin(database: &Database, contents: &Contents) -> Result<(), redb::Error> {
+    let Contents { revision, objects } = contents;
     let objects = objects.iter().map(|(key, stored)| (key, Some(stored)));
-    write(database, revision, objects)
+    write(database, *revision, objects)
 }
 
 impl File {
     /// With everything that is in it.
-    pub(super) fn open(place: Place) -> Result<(Self, Revision, Vec<(Key, Stored)>), NotOpened> {
+    pub(super) fn open(place: Place) -> Result<(Self, Contents), NotOpened> {
         let name = place.to_string();
         let failed = |error: redb::Error| NotOpened::of(&name, &error);
         let database = place.open().map_err(failed)?;
@@ -92,17 +89,18 @@ impl File {
             }
             Some(_) => {}
         }
-        let objects = read(&database, about.revision).map_err(failed)?;
+        let contents = read(&database, about.revision).map_err(failed)?;
         let mut file = Self {
             place,
             database: Some(database),
             durable: about.revision,
             doubtful: Vec::new(),
             given_up: None,
-            compacted: 0,
+            compacted: None,
         };
-        file.tidy(objects.iter().map(|(_, stored)| stored.bytes.len()).sum());
-        Ok((file, about.revision, objects))
+        let objects = contents.objects.iter();
+        file.tidy(objects.map(|(_, stored)| stored.bytes.len()).sum());
+        Ok((file, contents))
     }
 
     pub(super) fn name(&self) -> String {
@@ -111,8 +109,11 @@ impl File {
 
     /// All of it, durably, or nothing.
     pub(super) fn commit(&mut self, events: &[Arc<Event>]) -> Result<(), Trouble> {
-        let (Some(last), None) = (events.last(), &self.given_up) else {
-            return self.given_up.clone().map_or(Ok(()), Err);
+        if let Some(trouble) = &self.given_up {
+            return Err(trouble.clone());
+        }
+        let Some(last) = events.last() else {
+            return Ok(());
         };
         let changes = events.iter().map(|event| (&event.key, event.remains()));
         let written = match self.mended() {
@@ -130,19 +131,22 @@ impl File {
         }
     }
 
-    /// Whether the file takes far more than what is in it; then it is made smaller.
+    /// Makes the file smaller where it is far longer than what is in it.
     pub(super) fn tidy(&mut self, present_bytes: usize) {
         let Ok(length) = self.place.length() else { return };
         let present = u64::try_from(present_bytes).unwrap_or(u64::MAX);
-        // If it has not become smaller the last time, it shall grow before the next.
-        let loose = length > SMALL.max(present.saturating_mul(LOOSE));
-        if !loose || length < self.compacted.saturating_mul(2) {
+        let is_loose = length > SMALL.max(present.saturating_mul(LOOSE));
+        // It may be as small as it gets, and then every write would try again.
+        let has_changed = self.compacted.is_none_or(|(length_then, present_then)| {
+            length >= length_then.saturating_mul(2) || present <= present_then / 2
+        });
+        if !(is_loose && has_changed) {
             return;
         }
         if let Err(trouble) = self.compact() {
             tracing::warn!("the store could not be compacted: {trouble}");
         }
-        self.compacted = self.place.length().unwrap_or(length);
+        self.compacted = Some((self.place.length().unwrap_or(length), present));
     }
 
     pub(super) fn compact(&mut self) -> Result<(), Trouble> {
@@ -153,6 +157,13 @@ impl File {
             .compact()
             .map(drop)
             .map_err(|error| self.failed(&error.into()))
+    }
+
+    pub(super) fn close(mut self) {
+        // What was refused shall not be there at the next start. If that cannot be helped now, it could not before.
+        if self.given_up.is_none() {
+            self.mended().map(drop).ok();
+        }
     }
 
     fn failed(&mut self, error: &redb::Error) -> Trouble {
@@ -210,7 +221,7 @@ impl About {
     }
 }
 
-fn read(database: &Database, revision: Revision) -> Result<Vec<(Key, Stored)>, redb::Error> {
+fn read(database: &Database, revision: Revision) -> Result<Contents, redb::Error> {
     let damaged = |key: &str, what: &dyn fmt::Display| redb::Error::Corrupted(format!("{key}: {what}"));
     let mut objects = Vec::new();
     let mut resource: Option<ResourceName> = None;
@@ -225,7 +236,7 @@ fn read(database: &Database, revision: Revision) -> Result<Vec<(Key, Stored)>, r
         let parsed = parsed(key, &mut resource).ok_or_else(|| damaged(key, &"no key of a store"))?;
         objects.push((parsed, stored));
     }
-    Ok(objects)
+    Ok(Contents { revision, objects })
 }
 
 /// `resource`: of the key before, which is mostly the same and then shared.

@@ -39,6 +39,7 @@ pub use watch::{Beginning, Notice, Watch};
 use batch::{Batch, Write};
 use file::{File, Place};
 use state::State;
+use stored::Contents;
 use writer::Writer;
 
 /// A handle; clones are the same store. The file is given back when the last of them is dropped, or at [`Store::close`].
@@ -53,7 +54,7 @@ struct Shared(RwLock<State>);
 
 impl Store {
     pub fn in_memory(keep: Keep) -> Self {
-        let state = State::new(Revision::FIRST, Vec::new(), keep);
+        let state = State::new(Contents::nothing(), keep);
         Self {
             shared: Arc::new(Shared(RwLock::new(state))),
             writer: None,
@@ -67,8 +68,8 @@ impl Store {
     }
 
     fn of(place: Place, keep: Keep) -> Result<Self, NotOpened> {
-        let (file, revision, objects) = File::open(place)?;
-        let shared = Arc::new(Shared(RwLock::new(State::new(revision, objects, keep))));
+        let (file, contents) = File::open(place)?;
+        let shared = Arc::new(Shared(RwLock::new(State::new(contents, keep))));
         let writer = Writer::start(file, &shared)?;
         Ok(Self {
             shared,
@@ -110,12 +111,9 @@ impl Store {
     /// and is not put over another file. Blocks, but holds up neither readers nor writers. A store that is stopped is
     /// opened for it.
     pub fn backup(&self, to: &Path) -> Result<Revision, NotBackedUp> {
-        let (revision, objects) = {
-            let state = self.shared.read();
-            (state.revision(), state.all())
-        };
-        file::back_up(to, revision, &objects)?;
-        Ok(revision)
+        let contents = self.shared.read().contents();
+        file::back_up(to, &contents)?;
+        Ok(contents.revision)
     }
 
     /// Ends all watches, refuses all writes from now on and gives the file back. What is there can still be read.

@@ -1,5 +1,5 @@
-//! A file that is new: whole, durable, and in nobody's way. It is written beside its place and then linked into it, which
-//! fails where a file is: no crash leaves half a store under its name, and of two programs that make one, one is first.
+//! A file that is new: whole, durable, and in nobody's way. It is written beside its place and then linked into it, and
+//! that fails where a file is: no crash leaves half a store under its name, and of two programs one is first.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -9,18 +9,16 @@ use redb::Database;
 use redb::backends::FileBackend;
 
 use super::file;
-use super::key::Key;
-use super::stored::{Revision, Stored};
+use super::stored::Contents;
 
 /// An error of the kind `AlreadyExists`: there is a file, and it is as it was.
-pub(super) fn write(path: &Path, revision: Revision, objects: &[(Key, Stored)]) -> Result<(), redb::Error> {
+pub(super) fn write(path: &Path, contents: &Contents) -> Result<(), redb::Error> {
     let beside = beside(path);
     // Left by a process that had our number and was killed.
-    fs::remove_file(&beside).or_else(|error| match error.kind() {
-        io::ErrorKind::NotFound => Ok(()),
-        _ => Err(error),
-    })?;
-    let done = fill(&beside, revision, objects).and_then(|()| Ok(put_in_place(&beside, path)?));
+    if beside.try_exists()? {
+        fs::remove_file(&beside)?;
+    }
+    let done = fill(&beside, contents).and_then(|()| Ok(put_in_place(&beside, path)?));
     if done.is_err() {
         // What went wrong is worth more than that this did, too.
         fs::remove_file(&beside).ok();
@@ -29,7 +27,7 @@ pub(super) fn write(path: &Path, revision: Revision, objects: &[(Key, Stored)]) 
     Ok(make_names_durable(path)?)
 }
 
-fn fill(path: &Path, revision: Revision, objects: &[(Key, Stored)]) -> Result<(), redb::Error> {
+fn fill(path: &Path, contents: &Contents) -> Result<(), redb::Error> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
     // There are Secrets in it.
@@ -37,7 +35,7 @@ fn fill(path: &Path, revision: Revision, objects: &[(Key, Stored)]) -> Result<()
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let backend = FileBackend::new(options.open(path)?)?;
     let database = Database::builder().create_with_backend(backend)?;
-    file::begin(&database, revision, objects)?;
+    file::begin(&database, contents)?;
     Ok(database.close()?)
 }
 

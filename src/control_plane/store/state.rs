@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::event::Event;
 use super::history::{History, Keep};
 use super::key::{Key, ResourceName};
-use super::stored::{Revision, Stored};
+use super::stored::{Contents, Revision, Stored};
 
 pub(super) struct State {
     revision: Revision,
@@ -32,7 +32,8 @@ pub(super) struct Resource {
 }
 
 impl State {
-    pub(super) fn new(revision: Revision, objects: Vec<(Key, Stored)>, keep: Keep) -> Self {
+    pub(super) fn new(contents: Contents, keep: Keep) -> Self {
+        let Contents { revision, objects } = contents;
         let mut state = Self {
             revision,
             resources: HashMap::new(),
@@ -81,13 +82,16 @@ impl State {
         self.resource_mut(name).changed.subscribe()
     }
 
-    pub(super) fn all(&self) -> Vec<(Key, Stored)> {
+    pub(super) fn contents(&self) -> Contents {
         let resources = self.resources.iter();
         let objects = resources.flat_map(|(name, resource)| {
             let objects = resource.present.iter();
             objects.map(|(path, stored)| (Key::of_path(name, path), stored.clone()))
         });
-        objects.collect()
+        Contents {
+            revision: self.revision,
+            objects: objects.collect(),
+        }
     }
 
     /// Takes in what is durable: from here on everybody sees it.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::key::Key;
 use crate::control_plane::Object;
 
 /// One counter for all objects, as etcd's; the API shows it as `resourceVersion`.
@@ -25,9 +26,17 @@ pub struct Stored {
     pub labels: Labels,
 }
 
+/// Everything at one revision.
+pub(super) struct Contents {
+    pub(super) revision: Revision,
+    pub(super) objects: Vec<(Key, Stored)>,
+}
+
 /// Taken out when an object is written: a selector over 10,000 objects would parse 40 MB.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Labels(Option<Arc<[(Box<str>, Box<str>)]>>);
+pub struct Labels(Option<Arc<[Label]>>);
+
+type Label = (Box<str>, Box<str>);
 
 impl Revision {
     /// Of a store in which nothing was ever written; as etcd begins. 0 has a meaning of its own in the API.
@@ -38,9 +47,22 @@ impl Revision {
     }
 }
 
+impl Contents {
+    pub(super) fn nothing() -> Self {
+        Self {
+            revision: Revision::FIRST,
+            objects: Vec::new(),
+        }
+    }
+}
+
 impl Stored {
     /// Sets the object's resourceVersion.
-    pub(super) fn new(mut object: Object, revision: Revision) -> Self {
+    pub(super) fn new(mut object: Object, revision: Revision) -> Result<Self, Unreadable> {
+        let fields = object.fields();
+        if !fields.values().all(|value| is_shallow(value, DEEPEST - 1)) {
+            return Err(Unreadable(format!("it is nested deeper than {DEEPEST}")));
+        }
         let shown = Value::String(revision.to_string());
         object.metadata_mut().insert("resourceVersion".to_owned(), shown);
         let labels = object
@@ -48,17 +70,14 @@ impl Stored {
             .and_then(|metadata| metadata.get("labels")?.as_object());
         let labels = labels.into_iter().flatten();
         let labels = labels.filter_map(|(label, value)| Some((label.as_str(), value.as_str()?)));
-        Self {
+        let labels = Labels::of(labels);
+        // Three times as fast as `Value::to_string`.
+        let bytes = serde_json::to_vec(object.fields()).map_err(|error| Unreadable(error.to_string()))?;
+        Ok(Self {
             revision,
-            labels: Labels::of(labels),
-            bytes: Bytes::from(
-                object
-                    .into_value()
-                    .to_string()
-                    .into_boxed_str()
-                    .into_boxed_bytes(),
-            ),
-        }
+            bytes: Bytes::from(bytes.into_boxed_slice()),
+            labels,
+        })
     }
 
     /// From what the file holds.
@@ -94,14 +113,26 @@ impl Stored {
     }
 }
 
-/// What is stored cannot be read as an object. (JSON that is nested deeper than 128 can be written, not read.)
+/// Nobody could make an object of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the stored object cannot be read: {0}")]
+#[error("the object cannot be stored and read again: {0}")]
 pub struct Unreadable(String);
+
+/// serde_json writes what is nested deeper, and does not read it. A patch can nest deeper than any body.
+const DEEPEST: usize = 127;
+
+/// Nested at most so deep.
+fn is_shallow(value: &Value, left: usize) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        Value::Array(items) => left > 0 && items.iter().all(|item| is_shallow(item, left - 1)),
+        Value::Object(fields) => left > 0 && fields.values().all(|field| is_shallow(field, left - 1)),
+    }
+}
 
 impl Labels {
     fn of<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut labels: Vec<(Box<str>, Box<str>)> = labels
+        let mut labels: Vec<Label> = labels
             .map(|(label, value)| (label.into(), value.into()))
             .collect();
         labels.sort();
@@ -153,7 +184,7 @@ mod tests {
     fn the_bytes_say_their_revision_and_are_read_back_the_same() {
         let object = json!({ "kind": "Secret", "metadata": { "name": "s", "resourceVersion": "3",
             "labels": { "b": "2", "a": "1", "odd": 5 } }, "data": { "token": "aHVudGVyMg==" } });
-        let stored = Stored::new(Object::of(object).unwrap(), Revision(7));
+        let stored = Stored::new(Object::of(object).unwrap(), Revision(7)).unwrap();
         assert_eq!(stored.object().unwrap().resource_version(), Some("7"));
         assert_eq!(
             (stored.labels.get("a"), stored.labels.get("odd")),
@@ -161,6 +192,19 @@ mod tests {
         );
         assert_eq!(Stored::read(stored.bytes.clone()).unwrap(), stored);
         assert!(!format!("{stored:?}").contains("aHVud"), "no secret in Debug");
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let nested = |depth| {
+            let value = (2..depth).fold(json!([]), |inner, _| json!([inner]));
+            Stored::new(Object::of(json!({ "spec": value })).unwrap(), Revision(7))
+        };
+        assert!(nested(DEEPEST).unwrap().object().is_ok());
+        assert_eq!(
+            nested(DEEPEST + 1).unwrap_err().to_string(),
+            "the object cannot be stored and read again: it is nested deeper than 127"
+        );
     }
 
     #[test]

@@ -3,15 +3,15 @@
 use std::io;
 use std::path::Path;
 
-/// Why a write is refused that has nothing to do with the object. It may be found written after a restart, if the program
-/// ends before the file could be mended; while the program runs nobody sees it.
+/// Why a write is refused that has nothing to do with the object. Nobody sees it while the program runs; if it is killed
+/// before the file could be mended, the write may be found after the restart.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// The next write tries again.
     #[error("there is no room for {file}: {error}; nothing was written; free some space and try again")]
     Full { file: String, error: String },
-    /// Nothing is written any more. Once an fsync has failed, what the system shows of a file need not be on the disk: to
-    /// go on could ruin what is there.
+    /// Nothing is written any more. Once an fsync has failed, what the system shows of a file need not be on the disk:
+    /// to go on could ruin what is there.
     #[error(
         "{file} cannot be written any more: {error}; look after the disk, then start quartermaster again"
     )]
@@ -48,61 +48,70 @@ pub enum NotBackedUp {
 
 impl Trouble {
     pub(super) fn of(file: &str, error: &redb::Error) -> Self {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         let file = file.to_owned();
-        match error {
-            redb::Error::Io(error) if is_full(error) => Self::Full {
-                file,
-                error: error.to_string(),
-            },
-            redb::Error::DatabaseAlreadyOpen => Self::Failing {
-                file,
-                error: "another process has taken it over".to_owned(),
-            },
-            error => Self::Failing {
-                file,
-                error: error.to_string(),
-            },
+        // What mends itself when somebody deletes something.
+        if matches!(kind(error), Some(StorageFull | QuotaExceeded | FileTooLarge)) {
+            let error = text(error);
+            return Self::Full { file, error };
         }
+        let error = if matches!(error, redb::Error::DatabaseAlreadyOpen) {
+            "another process has taken it over".to_owned()
+        } else {
+            text(error)
+        };
+        Self::Failing { file, error }
     }
-}
-
-/// What mends itself when somebody deletes something.
-fn is_full(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 impl NotOpened {
     pub(super) fn of(file: &str, error: &redb::Error) -> Self {
+        use redb::Error::{Corrupted, DatabaseAlreadyOpen, TableDoesNotExist, TableTypeMismatch};
         let file = file.to_owned();
-        match error {
-            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Self::InUse { file },
-            redb::Error::TableDoesNotExist(_) | redb::Error::TableTypeMismatch { .. } => {
-                Self::NoStore { file }
-            }
-            // So redb says that it is no file of its own.
-            redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Self::NoStore { file },
-            redb::Error::Corrupted(what) => Self::Damaged {
-                file,
-                what: what.clone(),
-            },
-            error => Self::Failing {
-                file,
-                error: error.to_string(),
-            },
+        // The kind with which redb says that it is no file of its own.
+        let foreign = kind(error) == Some(io::ErrorKind::InvalidData);
+        if foreign || matches!(error, TableDoesNotExist(_) | TableTypeMismatch { .. }) {
+            return Self::NoStore { file };
         }
+        if matches!(error, DatabaseAlreadyOpen) {
+            return Self::InUse { file };
+        }
+        if let Corrupted(what) = error {
+            let what = what.clone();
+            return Self::Damaged { file, what };
+        }
+        if kind(error) == Some(io::ErrorKind::UnexpectedEof) {
+            let what = "it has been cut short".to_owned();
+            return Self::Damaged { file, what };
+        }
+        let error = text(error);
+        Self::Failing { file, error }
     }
 }
 
 impl NotBackedUp {
     pub(super) fn of(to: &Path, error: &redb::Error) -> Self {
         let file = to.display().to_string();
-        match error {
-            redb::Error::Io(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::Exists { file },
-            error => Self::Failing {
-                file,
-                error: error.to_string(),
-            },
+        if kind(error) == Some(io::ErrorKind::AlreadyExists) {
+            return Self::Exists { file };
         }
+        let error = text(error);
+        Self::Failing { file, error }
+    }
+}
+
+fn kind(error: &redb::Error) -> Option<io::ErrorKind> {
+    if let redb::Error::Io(error) = error {
+        Some(error.kind())
+    } else {
+        None
+    }
+}
+
+fn text(error: &redb::Error) -> String {
+    if let redb::Error::Io(error) = error {
+        error.to_string()
+    } else {
+        error.to_string()
     }
 }

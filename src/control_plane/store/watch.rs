@@ -93,8 +93,6 @@ impl Watch {
             if let Some(notice) = self.ready.pop_front() {
                 return Some(notice);
             }
-            // Before looking: what comes while we look wakes us again.
-            self.changed.mark_unchanged();
             match self.take() {
                 Taken::Something => {}
                 Taken::Nothing => self.changed.changed().await.ok()?,

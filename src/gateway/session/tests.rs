@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use super::*;
 use crate::gateway::credentials::{Identity, Token};
 use crate::gateway::device::DeviceKey;
+use crate::gateway::device_token::InMemory;
 use crate::gateway::dial::Stream;
 use crate::gateway::guard::Hold;
 
@@ -143,6 +144,7 @@ fn session(stage: &Stage, wanted: Wanted) -> Session {
     let surroundings = Surroundings {
         dial: Arc::new(stage.clone()),
         guard: Guard::default(),
+        device_tokens: Arc::new(InMemory::default()),
         meter: Arc::new(|_, _| {}),
     };
     Session::start(wanted, surroundings, 7, || {})
@@ -237,6 +239,19 @@ async fn a_mended_token_is_tried_at_once_and_so_is_a_request() {
     assert!(before.elapsed() < Duration::from_secs(1), "at once");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_mended_url_is_tried_at_once_even_at_the_same_host_and_port() {
+    let stage = Stage::default().then(refusing).then(good);
+    let session = session(&stage, wanted("right"));
+    until(&session, is_down).await;
+    let before = Instant::now();
+    let mut mended = wanted("right");
+    mended.target.address = Address::parse("ws://gateway:18789/behind/a/proxy").unwrap();
+    session.want(mended);
+    until(&session, is_up).await;
+    assert!(before.elapsed() < Duration::from_secs(1), "at once");
+}
+
 /// Of sessions that all start at once, the fourth hears of the first three refusals before it spends a try.
 #[tokio::test(start_paused = true)]
 async fn many_wrong_tokens_at_once_cost_three_tries_and_then_the_right_one_is_accepted() {
@@ -248,6 +263,7 @@ async fn many_wrong_tokens_at_once_cost_three_tries_and_then_the_right_one_is_ac
     let surroundings = Surroundings {
         dial: Arc::new(stage.clone()),
         guard: Guard::default(),
+        device_tokens: Arc::new(InMemory::default()),
         meter: Arc::new(|_, _| {}),
     };
     let sessions: Vec<Session> = (0..8)
@@ -285,6 +301,7 @@ async fn a_request_that_had_to_wait_is_not_forgotten() {
     let surroundings = Surroundings {
         dial: Arc::new(stage.clone()),
         guard: Guard::default(),
+        device_tokens: Arc::new(InMemory::default()),
         meter: Arc::new(|_, _| {}),
     };
     let sessions: Vec<Session> = ["a", "b", "c"]
@@ -314,6 +331,7 @@ async fn the_link_of_an_unreachable_gateway_changes_once_however_often_it_is_tri
     let surroundings = Surroundings {
         dial: Arc::new(stage.clone()),
         guard: Guard::default(),
+        device_tokens: Arc::new(InMemory::default()),
         meter: Arc::new(|_, _| {}),
     };
     let count = Arc::clone(&changes);

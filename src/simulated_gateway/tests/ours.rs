@@ -9,6 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::gateway::credentials::{Credentials, Identity, Token};
 use crate::gateway::device::DeviceKey;
+use crate::gateway::device_token::InMemory;
 use crate::gateway::dial::{Dial, Stream};
 use crate::gateway::session::{State, Surroundings, Target, Wanted};
 use crate::gateway::{self, Address, Guard, Session, Trouble, Trust};
@@ -47,6 +48,7 @@ fn session(gateway: &SimulatedGateway, peer: Peer, token: &str, identity: Identi
     let surroundings = Surroundings {
         dial: Arc::new(Pipe(gateway.clone(), peer)),
         guard: Guard::default(),
+        device_tokens: Arc::new(InMemory::default()),
         meter: Arc::new(|_, _| {}),
     };
     Session::start(wanted, surroundings, 7, || {})

@@ -155,6 +155,53 @@ async fn every_write_restarts_2_9_and_nothing_of_the_kind_the_others() {
     }
 }
 
+/// For the file that has changed, and because the patch asks for it.
+#[tokio::test(start_paused = true)]
+async fn a_patch_restarts_2_9_twice() {
+    let mut settings = settings(OLD);
+    settings.delays = 1.0;
+    let gateway = SimulatedGateway::new(settings);
+    let mut client = Client::admin(&gateway).await;
+    client
+        .patch(&json!({ "logging": { "level": "warn" } }))
+        .await
+        .unwrap();
+    let start = Instant::now();
+    for due_ms in [500, 2000] {
+        assert_eq!(client.closed().await, (1012, "service restart".to_owned()));
+        assert_eq!(start.elapsed().as_millis(), due_ms);
+        sleep(Duration::from_millis(100)).await;
+        client = Client::admin(&gateway).await;
+    }
+    let third = tokio::time::timeout(Duration::from_secs(20), client.closed()).await;
+    assert!(third.is_err(), "{third:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_halves_the_file_is_refused_but_by_2_9() {
+    for contract in Contract::ALL {
+        let gateway = gateway(contract);
+        let mut client = Client::admin(&gateway).await;
+        let whale = json!({ "main": {}, "whale": { "name": "w".repeat(20_000) } });
+        client.patch(&entries(contract, &whale)).await.unwrap();
+        sleep(Duration::from_secs(5)).await;
+        let mut client = Client::admin(&gateway).await;
+        let gone = client.call("agents.delete", json!({ "agentId": "whale" })).await;
+        match contract {
+            Contract::V2026_2_9 => assert!(gone.is_ok(), "{gone:?}"),
+            Contract::V2026_7_35 | Contract::V2026_9_6 => {
+                let error = gone.unwrap_err();
+                let message = error["message"].as_str().unwrap();
+                assert_eq!(error["code"], "UNAVAILABLE");
+                assert!(message.starts_with("Error: Config write rejected: "), "{message}");
+                assert!(message.contains("(size-drop:2"), "{message}");
+                let shorter = json!({ "whale": { "name": "w".repeat(12_000) } });
+                client.patch(&entries(contract, &shorter)).await.unwrap();
+            }
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_changed_token_ends_who_came_with_the_old_one() {
     for contract in [NEW, MIDDLE] {
@@ -174,6 +221,8 @@ async fn a_changed_token_ends_who_came_with_the_old_one() {
             Err(close) => close,
         };
         assert_eq!(close, (4001, "gateway auth changed".to_owned()));
+        // 7.35 restarts as well.
+        sleep(Duration::from_secs(1)).await;
         let mut again = Client::open(&gateway, Peer::LOOPBACK).await;
         let mut params = connect_params();
         params["auth"]["token"] = json!("new");
@@ -550,4 +599,78 @@ async fn a_queue_that_is_full_says_so() {
         }
     }
     assert!(busy > 0 && fine >= 256, "{busy} busy, {fine} fine");
+}
+
+/// What history knows of a message: whether it is in it, and its state while it is not.
+async fn whereabouts(client: &mut Client, run: &str) -> (bool, Value) {
+    let history = client
+        .call("chat.history", json!({ "sessionKey": "agent:main:main" }))
+        .await
+        .unwrap();
+    let messages = history["messages"].as_array().unwrap();
+    let written = messages
+        .iter()
+        .any(|message| message["idempotencyKey"] == format!("{run}:user"));
+    let pending = history["pendingInputs"]["items"].as_array();
+    let pending = pending.and_then(|items| items.iter().find(|item| item["runId"] == run));
+    (written, pending.map_or(Value::Null, |item| item["state"].clone()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_9_6_has_lost_a_first_message_and_keeps_a_further_one_that_nobody_carries_out() {
+    let mut settings = settings(NEW);
+    settings.delays = 1.0;
+    let gateway = SimulatedGateway::new(settings);
+    let send = |run: &str| json!({ "sessionKey": "agent:main:main", "message": "x", "idempotencyKey": run });
+    let killed = async |client: &mut Client| {
+        gateway.perform(Deed::Kill);
+        assert_eq!(client.closed().await.0, 0, "no close frame");
+        sleep(Duration::from_secs(10)).await;
+        Client::admin(&gateway).await
+    };
+    let mut client = Client::admin(&gateway).await;
+    client.call("chat.send", send("first")).await.unwrap();
+    assert_eq!(whereabouts(&mut client, "first").await, (false, Value::Null));
+    client = killed(&mut client).await;
+    assert_eq!(whereabouts(&mut client, "first").await, (false, Value::Null));
+    let again = client.call("chat.send", send("first")).await.unwrap();
+    assert_eq!(again["status"], "started");
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(whereabouts(&mut client, "first").await, (true, Value::Null));
+
+    client.call("chat.send", send("further")).await.unwrap();
+    assert_eq!(
+        whereabouts(&mut client, "further").await,
+        (false, json!("queued"))
+    );
+    client = killed(&mut client).await;
+    for _ in 0..2 {
+        assert_eq!(
+            whereabouts(&mut client, "further").await,
+            (false, json!("interrupted"))
+        );
+        assert_eq!(
+            client.refusal("chat.send", send("further")).await,
+            "Error: Pending input ownership ended; submit a new turn to continue"
+        );
+    }
+    client.call("chat.send", send("instead")).await.unwrap();
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(whereabouts(&mut client, "instead").await, (true, Value::Null));
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_numbered_for_each_connection_but_on_2_9_for_all() {
+    for contract in Contract::ALL {
+        let gateway = gateway(contract);
+        gateway.perform(Deed::Flood(3));
+        let mut client = Client::admin(&gateway).await;
+        gateway.perform(Deed::Flood(1));
+        let tick = client.frame().await.unwrap();
+        assert_eq!(
+            tick["seq"],
+            if contract == OLD { 5 } else { 1 },
+            "{contract}: {tick}"
+        );
+    }
 }

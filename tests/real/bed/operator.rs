@@ -68,6 +68,14 @@ pub fn metrics(address: &str) -> Result<BTreeMap<String, f64>, String> {
 
 /// `get("127.0.0.1:8080", "/readyz")`: the status and the body.
 pub fn get(address: &str, path: &str) -> Result<(u16, String), String> {
+    ask(address, "GET", path, "")
+}
+
+pub fn post(address: &str, path: &str, body: &str) -> Result<(u16, String), String> {
+    ask(address, "POST", path, body)
+}
+
+fn ask(address: &str, method: &str, path: &str, body: &str) -> Result<(u16, String), String> {
     let said = |error: std::io::Error| format!("http://{address}{path}: {error}");
     let mut connection = TcpStream::connect(address).map_err(said)?;
     connection
@@ -75,7 +83,11 @@ pub fn get(address: &str, path: &str) -> Result<(u16, String), String> {
         .map_err(said)?;
     // HTTP/1.0: the body ends with the connection, and is never sent in chunks. One write: a server that answers a
     // first piece and closes resets the connection at the second.
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    let length = match body.len() {
+        0 => String::new(),
+        length => format!("Content-Length: {length}\r\n"),
+    };
+    let request = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\n{length}\r\n{body}");
     connection.write_all(request.as_bytes()).map_err(said)?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer).map_err(said)?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::client::{Answer, Client};
 use super::seen::Seen;
-use super::subject::Subject;
+use super::subject::{Subject, V2026_9_6};
 
 /// What the operator reads of an answer to agents.create.
 const MADE: [&str; 4] = ["/ok", "/agentId", "/name", "/workspace"];
@@ -115,7 +115,8 @@ async fn wait_listed(client: &mut Client, id: &str, is_it: impl Fn(&Value) -> bo
     );
 }
 
-/// 9.6 knows the agent that it has just made only a moment later.
+/// 9.6 knows the agent that it has just made only a moment later: 0.2 s mostly, which a busy machine needs for the next
+/// question. So only that it knows it in the end, and what it says until then, is observed.
 pub async fn a_file_right_after_create(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
@@ -123,7 +124,8 @@ pub async fn a_file_right_after_create(s: &mut Subject) -> Seen {
     client.call("agents.create", &params).await.must();
     let file = json!({ "agentId": "hasty", "name": "USER.md", "content": "x" });
     let answer = client.call("agents.files.set", &file).await;
-    seen.answer("at once", &answer, &["/ok"]);
+    let not_yet = s.contract == V2026_9_6 && answer.message() == "agent \"hasty\" not found";
+    seen.line("at once it is known, or not yet", answer.is_ok() || not_yet);
     if s.contract.restarts_after_writes() {
         s.settle(&mut client).await;
     }

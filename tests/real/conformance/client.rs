@@ -47,8 +47,9 @@ pub enum Answer {
     Silent,
 }
 
-/// How long an answer may take. 2026.2.9 never answers what it was asked half-way through a restart.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long an answer may take: 2026.7.35 took more than 30 s for some writes while 25 processes waited for two cores.
+/// 2026.2.9 never answers what it was asked half-way through a restart.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Client {
     /// Upgrades and waits for nothing. The error is the HTTP status, or the failure in words.

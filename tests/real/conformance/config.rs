@@ -133,6 +133,48 @@ pub async fn patches_that_the_schema_refuses(s: &mut Subject) -> Seen {
     refused(s, &patches).await
 }
 
+/// How issues read: choices, flags, what is missing, places in lists, and many at once. By config.set, which has no budget;
+/// the bad part is put into the whole document.
+pub async fn issues_in_words(s: &mut Subject) -> Seen {
+    let mut seen = s.seen();
+    let mut client = s.client().await;
+    let (_, before) = s.config(&mut client).await;
+    let match_nothing = json!({ "agentId": "main" });
+    let documents = [
+        (
+            "a choice of several",
+            json!({ "gateway": { "reload": { "mode": "red" } } }),
+        ),
+        (
+            "another kind of choice",
+            json!({ "tools": { "exec": { "ask": "red" } } }),
+        ),
+        (
+            "a choice of one",
+            json!({ "browser": { "snapshotDefaults": { "mode": "red" } } }),
+        ),
+        ("a flag", json!({ "update": { "checkOnStart": "red" } })),
+        (
+            "one of two kinds",
+            json!({ "agents": { "defaults": { "model": 5 } } }),
+        ),
+        ("something is missing", json!({ "bindings": [match_nothing] })),
+        (
+            "five in a list",
+            json!({ "bindings": [5, match_nothing, 5, match_nothing, 5] }),
+        ),
+        ("no object", json!("red")),
+    ];
+    for (what, document) in documents {
+        let params = json!({ "raw": document.to_string(), "baseHash": before });
+        let answer = client.call("config.set", &params).await;
+        seen.answer(what, &answer, &["/ok"]);
+    }
+    let (_, after) = s.config(&mut client).await;
+    seen.line("nothing has changed", before == after);
+    seen
+}
+
 /// A patch that changes nothing is answered without a write.
 pub async fn a_patch_of_nothing(s: &mut Subject) -> Seen {
     let mut seen = s.seen();

@@ -7,9 +7,15 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::roster::{patch, patch_of};
 use super::seen::Seen;
-use super::subject::Subject;
+use super::subject::{Contract, Subject, V2026_2_9, V2026_7_35, V2026_9_6};
 
-const SOON: Duration = Duration::from_secs(20);
+/// How long news may take. A 2026.7.35 has none of these kinds; that nothing comes needs no long wait.
+fn soon(contract: Contract) -> Duration {
+    Duration::from_secs(match contract {
+        V2026_9_6 => 20,
+        V2026_7_35 | V2026_2_9 => 3,
+    })
+}
 
 /// All that takes half a minute, at once: a tick comes every 30 s; events are counted for each connection, from 1 and
 /// without a gap; and who says nothing for 15 s (10 s on 2026.2.9) is sent away.
@@ -45,7 +51,7 @@ pub async fn a_patch_is_told(s: &mut Subject) -> Seen {
     let level = json!({ "logging": { "level": "info" } });
     let answer = s.patch(&mut writer, &level).await;
     seen.answer("config.patch", &answer, &["/ok", "/changedPaths"]);
-    let told = reader.event("config.changed", Duration::from_secs(5)).await;
+    let told = reader.event("config.changed", soon(s.contract)).await;
     let told = told.map_or(Value::Null, |event| event["payload"].clone());
     seen.line(
         "config.changed has path and ts",
@@ -91,7 +97,7 @@ pub async fn a_new_agent_is_told(s: &mut Subject) -> Seen {
     let mut client = s.client().await;
     let params = json!({ "name": "told", "workspace": s.workspace("told") });
     client.call("agents.create", &params).await.must();
-    let event = client.event("config.changed", SOON).await;
+    let event = client.event("config.changed", soon(s.contract)).await;
     seen.line("config.changed after agents.create", event.is_some());
     s.wait_for(&mut client, "told").await;
     s.delete(&mut client, "told").await.must();
@@ -115,10 +121,10 @@ pub async fn a_heartbeat_is_told_as_a_job(s: &mut Subject) -> Seen {
                 && event["payload"]["job"]["declarationKey"] == "heartbeat:beater"
         }
     };
-    let added = client.event_like(SOON, about("added")).await;
+    let added = client.event_like(soon(s.contract), about("added")).await;
     seen.line("cron added heartbeat:beater", added.is_some());
     patch(s, &entry(Value::Null), &json!({})).await.must();
-    let removed = client.event_like(SOON, about("removed")).await;
+    let removed = client.event_like(soon(s.contract), about("removed")).await;
     seen.line("cron removed heartbeat:beater", removed.is_some());
     s.delete(&mut client, "beater").await.must();
     seen

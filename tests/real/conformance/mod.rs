@@ -22,6 +22,7 @@ mod frames;
 mod handshake;
 mod heartbeats;
 mod http;
+mod killed;
 mod limits;
 mod lockout;
 mod pairing;
@@ -52,6 +53,7 @@ struct Case {
 }
 
 const ALL: &[Contract] = &Contract::ALL;
+const OLDEST: &[Contract] = &[V2026_2_9];
 /// Protocol 4.
 const NEWER: &[Contract] = &[V2026_9_6, V2026_7_35];
 
@@ -69,6 +71,7 @@ macro_rules! cases {
 /// On the gateway's own loopback.
 const ONE_GATEWAY: &[Case] = cases! {
     ALL agents::the_list_of_a_new_gateway;
+    ALL files::a_new_workspace_is_seeded;
     ALL handshake::the_challenge_comes_first;
     ALL handshake::hello_has_the_shape_we_read;
     ALL handshake::hello_advertises_what_the_gateway_can_do;
@@ -174,7 +177,6 @@ const ONE_GATEWAY: &[Case] = cases! {
     NEWER files::a_file_that_is_too_big_to_be_read;
     ALL files::a_link_is_refused;
     ALL files::many_at_once;
-    ALL files::a_new_workspace_is_seeded;
     NEWER files::the_workspace_can_be_looked_at;
     ALL config::it_has_the_keys_we_read;
     ALL config::the_hash_is_the_same_while_nothing_changes;
@@ -182,6 +184,7 @@ const ONE_GATEWAY: &[Case] = cases! {
     ALL config::secrets_are_redacted;
     ALL config::patches_that_are_none;
     ALL config::patches_that_the_schema_refuses;
+    ALL config::issues_in_words;
     ALL config::a_patch_of_nothing;
     ALL sessions::a_reset_makes_a_session;
     ALL sessions::resets_that_are_refused;
@@ -239,6 +242,16 @@ const ITS_ROSTER: &[Case] = cases! {
     ALL restarts::a_new_token;
 };
 
+/// On a new one again: each of them kills it. Not yet recorded from the newer ones, which could not be started often
+/// enough on a busy machine; what was seen of 2026.9.6 by hand is in docs/gateway-notes.md.
+const KILLED: &[Case] = cases! {
+    OLDEST killed::a_first_message_that_was_started;
+    OLDEST killed::a_further_message_that_was_started;
+    OLDEST killed::a_message_whose_turn_is_over;
+    OLDEST killed::what_was_answered;
+    OLDEST killed::a_write_under_way;
+};
+
 /// As another machine sees it.
 const ACROSS_A_NETWORK: &[Case] = cases! {
     ALL pairing::a_remote_token_alone;
@@ -258,12 +271,23 @@ const ACROSS_A_NETWORK: &[Case] = cases! {
     ALL lockout::an_address_is_locked_out;
 };
 
-/// While one is written: CONFORMANCE_ONLY=a part of its name or group, CONFORMANCE_TIMES=1 says how long each took.
+/// Cases that share one gateway, and what they are called. Each group is a test of its own, so that they run at once.
+type Group = (&'static str, &'static [Case]);
+
+const ONE: Group = ("one gateway", ONE_GATEWAY);
+const ROSTER: Group = ("its roster", ITS_ROSTER);
+const DEATHS: Group = ("killed", KILLED);
+
 /// How long a case may take before it counts as hung. Generous: it only decides how long a hanging suite takes.
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// Gives the cases that differ, in words.
-fn run(mut subject: Subject, what: &str, cases: &[Case]) -> Vec<String> {
+///
+/// While one is written: CONFORMANCE_ONLY=a part of its name or group, CONFORMANCE_TIMES=1 says how long each took.
+fn run(mut subject: Subject, group: &str, cases: &[Case]) -> Vec<String> {
+    let kind = if subject.is_real() { "real" } else { "simulated" };
+    let whose = format!("{kind} {}", subject.contract.version());
+    let what = format!("{whose}, {group}");
     let record = std::env::var_os("CONFORMANCE_RECORD").is_some() && subject.is_real();
     let only = std::env::var("CONFORMANCE_ONLY").unwrap_or_default();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -312,10 +336,21 @@ fn run(mut subject: Subject, what: &str, cases: &[Case]) -> Vec<String> {
     }
     evidence::say(&format!(
         "{what}: {passed} cases as expected, {} not, in {} s",
-        failures.len(),
+        failures.len() as u64,
         start.elapsed().as_secs()
     ));
-    evidence::record("conformance", &format!("{what}: cases"), passed, "");
+    evidence::record(
+        "conformance",
+        &format!("{whose}: cases as recorded"),
+        passed,
+        group,
+    );
+    evidence::record(
+        "conformance",
+        &format!("{whose}: cases that differ"),
+        failures.len() as u64,
+        "",
+    );
     if !failures.is_empty() {
         evidence::say(&format!("{what} wrote\n  | {}", subject.last_words()));
     }
@@ -356,54 +391,104 @@ fn difference(wanted: &str, seen: &str) -> String {
     differing
 }
 
-fn real(contract: Contract) {
-    let mut differing = Vec::new();
-    for (what, cases) in [("one gateway", ONE_GATEWAY), ("its roster", ITS_ROSTER)] {
-        let subject = real!(Subject::real(contract, None));
-        let what = format!("real {}, {what}", contract.version());
-        differing.extend(run(subject, &what, cases));
-    }
-    all_as_expected(&differing);
+fn real(contract: Contract, (what, cases): Group) {
+    let subject = real!(Subject::real(contract, None));
+    all_as_expected(&run(subject, what, cases));
+}
+
+fn simulated(contract: Contract, (what, cases): Group) {
+    let subject = Subject::simulated(contract, None);
+    all_as_expected(&run(subject, what, cases));
 }
 
 #[test]
 fn real_2026_9_6() {
-    real(V2026_9_6);
+    real(V2026_9_6, ONE);
+}
+
+#[test]
+fn real_2026_9_6_roster() {
+    real(V2026_9_6, ROSTER);
+}
+
+#[test]
+fn real_2026_9_6_killed() {
+    real(V2026_9_6, DEATHS);
 }
 
 #[test]
 fn real_2026_7_35() {
-    real(V2026_7_35);
+    real(V2026_7_35, ONE);
+}
+
+#[test]
+fn real_2026_7_35_roster() {
+    real(V2026_7_35, ROSTER);
+}
+
+#[test]
+fn real_2026_7_35_killed() {
+    real(V2026_7_35, DEATHS);
 }
 
 #[test]
 fn real_2026_2_9() {
-    real(V2026_2_9);
+    real(V2026_2_9, ONE);
 }
 
-fn simulated(contract: Contract) {
-    let mut differing = Vec::new();
-    for (what, cases) in [("one gateway", ONE_GATEWAY), ("its roster", ITS_ROSTER)] {
-        let subject = Subject::simulated(contract, None);
-        let what = format!("simulated {}, {what}", contract.version());
-        differing.extend(run(subject, &what, cases));
-    }
-    all_as_expected(&differing);
+#[test]
+fn real_2026_2_9_roster() {
+    real(V2026_2_9, ROSTER);
+}
+
+#[test]
+fn real_2026_2_9_killed() {
+    real(V2026_2_9, DEATHS);
 }
 
 #[test]
 fn simulated_2026_9_6() {
-    simulated(V2026_9_6);
+    simulated(V2026_9_6, ONE);
+}
+
+#[test]
+fn simulated_2026_9_6_roster() {
+    simulated(V2026_9_6, ROSTER);
+}
+
+#[test]
+fn simulated_2026_9_6_killed() {
+    simulated(V2026_9_6, DEATHS);
 }
 
 #[test]
 fn simulated_2026_7_35() {
-    simulated(V2026_7_35);
+    simulated(V2026_7_35, ONE);
+}
+
+#[test]
+fn simulated_2026_7_35_roster() {
+    simulated(V2026_7_35, ROSTER);
+}
+
+#[test]
+fn simulated_2026_7_35_killed() {
+    simulated(V2026_7_35, DEATHS);
 }
 
 #[test]
 fn simulated_2026_2_9() {
-    simulated(V2026_2_9);
+    simulated(V2026_2_9, ONE);
+}
+
+#[test]
+fn simulated_2026_2_9_roster() {
+    simulated(V2026_2_9, ROSTER);
+}
+
+#[test]
+fn simulated_2026_2_9_killed() {
+    simulated(V2026_2_9, DEATHS);
 }
 
 fn simulated_across_a_network(contract: Contract, test: &'static str) {
@@ -412,8 +497,7 @@ fn simulated_across_a_network(contract: Contract, test: &'static str) {
         return;
     };
     let subject = Subject::simulated(contract, Some((network.far(), test)));
-    let what = format!("simulated {}, across a network", contract.version());
-    all_as_expected(&run(subject, &what, ACROSS_A_NETWORK));
+    all_as_expected(&run(subject, "across a network", ACROSS_A_NETWORK));
 }
 
 #[test]
@@ -438,8 +522,7 @@ fn real_across_a_network(contract: Contract, test: &'static str) {
         return;
     };
     let subject = real!(Subject::real(contract, Some((network.far(), test))));
-    let what = format!("real {}, across a network", contract.version());
-    all_as_expected(&run(subject, &what, ACROSS_A_NETWORK));
+    all_as_expected(&run(subject, "across a network", ACROSS_A_NETWORK));
 }
 
 #[test]
@@ -460,7 +543,7 @@ fn real_2026_2_9_across_a_network() {
 /// Every case has an expectation for each version that it is for, and no expectation is left over.
 #[test]
 fn the_table_is_whole() {
-    let all: Vec<&Case> = [ONE_GATEWAY, ITS_ROSTER, ACROSS_A_NETWORK]
+    let all: Vec<&Case> = [ONE_GATEWAY, ITS_ROSTER, KILLED, ACROSS_A_NETWORK]
         .into_iter()
         .flatten()
         .collect();

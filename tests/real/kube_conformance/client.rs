@@ -66,15 +66,12 @@ impl Seen {
     }
 
     fn failed(&mut self, what: &str, error: &kube::Error) {
-        match error {
-            kube::Error::Api(status) => {
-                self.0.push(format!(
-                    "{what}: {} {} {}",
-                    status.code, status.reason, status.message
-                ));
-            }
-            other => self.0.push(format!("{what}: {other:?}")),
-        }
+        let words = if let kube::Error::Api(status) = error {
+            format!("{} {} {}", status.code, status.reason, status.message)
+        } else {
+            format!("{error:?}")
+        };
+        self.0.push(format!("{what}: {words}"));
     }
 
     fn said(&mut self, what: &str, said: &impl Debug) {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::ask::Asker;
 use super::cluster::{asker, install};
-use super::round_trip::whole_objects;
+use super::samples::whole_objects;
 use super::schemas::{kind, kinds, messages, walk};
 use crate::bed::{evidence, shared_cluster};
 

@@ -1,7 +1,7 @@
 //! What a person sees: columns, categories, short names, and explanations.
 
 use super::cluster::{asker, install};
-use super::round_trip::whole_objects;
+use super::samples::whole_objects;
 use crate::bed::{eventually, shared_cluster};
 
 /// Other groups have Gateways and Agents too. This is how much of the Gateway API it takes to get in our way.

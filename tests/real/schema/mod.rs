@@ -12,6 +12,8 @@ mod examples;
 mod kubectl;
 mod overlay;
 mod round_trip;
+mod same;
+mod samples;
 pub mod schemas;
 mod table;
 

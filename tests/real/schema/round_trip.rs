@@ -1,12 +1,12 @@
 //! Nothing is lost: an object with every field is stored, read again and is the same but for defaults.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use serde_json::Value;
 
 use super::cluster::{asker, install};
 use super::overlay::lost;
+use super::samples::whole_objects;
 use super::schemas::{kind, kinds, walk};
 use super::table::misread;
 use crate::bed::shared_cluster;
@@ -80,23 +80,6 @@ async fn every_field_comes_back_as_it_was_sent() {
         }
     }
     assert!(unmet.is_empty(), "no object in whole/ has {}", unmet.join(", "));
-}
-
-/// The objects in `whole/`.
-pub fn whole_objects() -> Vec<Value> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/schema/whole");
-    let mut paths: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    paths.sort();
-    paths
-        .iter()
-        .map(|path| {
-            let text = std::fs::read_to_string(path).unwrap();
-            serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-        })
-        .collect()
 }
 
 /// What the API server put in beside what was sent, if it is not what the schema's default says.

@@ -1,42 +1,18 @@
 //! The table, row by row.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use futures::{StreamExt, stream};
 use quartermaster::resource::{Agent, Board, Gateway, TemplateSync};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::ask::{Asker, Refusal};
 use super::cluster::{asker, install};
 use super::overlay::{lost, merged};
+use super::samples::{Row, Table, tables};
 use super::schemas::{kinds, messages, walk};
 use crate::bed::{evidence, shared_cluster};
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Table {
-    kind: String,
-    /// The smallest legal object. Everything else is laid over it.
-    least: Value,
-    rules: Vec<Row>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Row {
-    name: String,
-    /// The field that the refusal names, where it names one.
-    field: Option<String>,
-    /// Words of the refusal.
-    says: String,
-    /// The object is created like this first; the cases then change it.
-    before: Option<Value>,
-    illegal: Vec<Value>,
-    legal: Vec<Value>,
-}
 
 #[derive(Default)]
 struct Seen {
@@ -99,10 +75,7 @@ async fn try_row(asker: &Asker, table: &Table, number: usize, row: &Row) -> Seen
             table.kind, row.name
         ));
     }
-    let head = json!({
-        "apiVersion": "quartermaster.dev/v1alpha1", "kind": table.kind, "metadata": {"name": format!("row-{number}")},
-    });
-    let mut base = merged(&head, &table.least);
+    let mut base = table.base(number);
     if let Some(before) = &row.before {
         base = asker
             .create(&merged(&base, before))
@@ -169,15 +142,4 @@ pub fn misread(kept: &Value) -> Option<String> {
         Some("TemplateSync") => again::<TemplateSync>(kept),
         other => Some(format!("nobody knows the kind {other:?}")),
     }
-}
-
-fn tables() -> Vec<Table> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/schema/table");
-    ["gateway", "board", "agent", "template-sync"]
-        .iter()
-        .map(|name| {
-            let text = std::fs::read_to_string(folder.join(format!("{name}.yaml"))).unwrap();
-            serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("table/{name}.yaml: {error}"))
-        })
-        .collect()
 }

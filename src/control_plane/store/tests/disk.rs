@@ -1,9 +1,10 @@
-//! A disk as it is in bad hours: what was not synced may be lost, wholly, in part or torn, in any order; it gets full; the
-//! power goes; a sync takes its time.
+//! A disk as it is in bad hours: what was not synced may be lost, wholly, in part or torn, in any order; it gets full;
+//! the power goes; a sync takes its time.
 
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -96,7 +97,12 @@ impl Disk {
 
     pub(super) fn wait_for_a_sync(&self) {
         let state = self.0.state.lock().unwrap();
-        drop(self.0.changed.wait_while(state, |state| !state.waiting).unwrap());
+        let long = Duration::from_secs(60);
+        let waited = self
+            .0
+            .changed
+            .wait_timeout_while(state, long, |state| !state.waiting);
+        assert!(!waited.unwrap().1.timed_out(), "nothing was synced");
     }
 
     pub(super) fn let_syncs_go(&self) {

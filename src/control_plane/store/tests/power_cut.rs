@@ -12,11 +12,11 @@ use super::disk::{Disk, Fault};
 use super::{agents, key, object, words};
 use crate::control_plane::store::batch::{Batch, Change, Expected, Write};
 use crate::control_plane::store::file::{self, File, Place};
-use crate::control_plane::store::stored::{Revision, Stored};
+use crate::control_plane::store::stored::{Contents, Revision, Stored};
 use crate::control_plane::store::trouble::Trouble;
 
 /// What is present at a revision.
-type Contents = BTreeMap<String, Bytes>;
+type Present = BTreeMap<String, Bytes>;
 
 const BATCHES: usize = 14;
 /// Compacting moves everything, so it is done in the middle of it.
@@ -33,12 +33,12 @@ struct Bench {
 impl Bench {
     /// Everything in it happens again in the same way.
     fn new(disk: &Disk) -> Self {
-        let (file, revision, objects) = File::open(Place::Disk(disk.clone())).unwrap();
-        assert!(objects.is_empty());
+        let (file, contents) = File::open(Place::Disk(disk.clone())).unwrap();
+        assert!(contents.objects.is_empty());
         Self {
             file,
             present: BTreeMap::new(),
-            revision,
+            revision: contents.revision,
             rng: SmallRng::seed_from_u64(7),
         }
     }
@@ -81,14 +81,14 @@ impl Bench {
         }
     }
 
-    fn contents(&self) -> (Revision, Contents) {
+    fn contents(&self) -> (Revision, Present) {
         let present = self.present.iter();
         let contents = present.map(|(key, stored)| (key.clone(), stored.bytes.clone()));
         (self.revision, contents.collect())
     }
 
     /// What may be found when it ends in the middle: what was answered last, and what was being written.
-    fn run(&mut self) -> Vec<(Revision, Contents)> {
+    fn run(&mut self) -> Vec<(Revision, Present)> {
         for n in 0..BATCHES {
             let before = self.contents();
             let batch = self.batch();
@@ -105,8 +105,8 @@ impl Bench {
     }
 }
 
-fn found_on(disk: &Disk) -> (Revision, Contents) {
-    let (_, revision, objects) = File::open(Place::Disk(disk.clone())).unwrap();
+fn found_on(disk: &Disk) -> (Revision, Present) {
+    let (_, Contents { revision, objects }) = File::open(Place::Disk(disk.clone())).unwrap();
     let objects = objects.into_iter();
     (
         revision,
@@ -121,7 +121,7 @@ fn new_disk() -> Disk {
     let database = redb::Database::builder()
         .create_with_backend(disk.clone())
         .unwrap();
-    file::begin(&database, Revision::FIRST, &[]).unwrap();
+    file::begin(&database, &Contents::nothing()).unwrap();
     database.close().unwrap();
     disk.copy()
 }
@@ -201,6 +201,28 @@ fn a_full_disk_refuses_one_batch_whole_wherever_it_is_noticed() {
 }
 
 #[test]
+fn a_refused_batch_is_not_there_at_the_next_start() {
+    let new = new_disk();
+    let mut refused = 0;
+    for at in 0..40 {
+        let disk = new.copy();
+        let mut bench = Bench::new(&disk);
+        let batch = bench.batch();
+        bench.file.commit(batch.events()).unwrap();
+        bench.take_in(batch);
+        let batch = bench.batch();
+        disk.fail_at(at, Fault::Once(io::ErrorKind::StorageFull));
+        if bench.file.commit(batch.events()).is_err() {
+            refused += 1;
+            let expected = bench.contents();
+            bench.file.close();
+            assert_eq!(found_on(&disk), expected, "full at operation {at}");
+        }
+    }
+    assert!(refused > 5, "{refused}");
+}
+
+#[test]
 fn after_a_failed_sync_nothing_is_written_any_more() {
     let disk = new_disk();
     let mut bench = Bench::new(&disk);
@@ -216,7 +238,7 @@ fn after_a_failed_sync_nothing_is_written_any_more() {
     let trouble = bench.file.commit(batch.events()).unwrap_err();
     assert_eq!(
         trouble.to_string(),
-        "the disk of the test cannot be written any more: I/O error: other error; look after the disk, then start \
+        "the disk of the test cannot be written any more: other error; look after the disk, then start \
          quartermaster again"
     );
     assert_eq!(bench.file.commit(batch.events()), Err(trouble));
