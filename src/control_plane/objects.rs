@@ -242,7 +242,10 @@ impl ControlPlane {
             }
             Sent::Whole(body) if call.subresource.is_none() && may_begin_by_put(&call.kind) => {
                 let mut body = body.clone();
-                body.object.metadata_mut().remove("resourceVersion");
+                // A dry run answers what was sent.
+                if !call.options.dry_run {
+                    body.object.metadata_mut().remove("resourceVersion");
+                }
                 body
             }
             Sent::Whole(_) | Sent::Patch(_) => return Err(not_found(call)),
