@@ -58,6 +58,7 @@ pub static V2026_2_9: Contract = Contract {
         "to",
         "accountId",
         "prompt",
+        "ackMaxChars",
     ],
     write_budget: None,
     restarts_on_write: true,
@@ -83,6 +84,9 @@ pub static V2026_7_35: Contract = Contract {
         "timeoutSeconds",
         "lightContext",
         "isolatedSession",
+        "ackMaxChars",
+        "suppressToolErrorWarnings",
+        "skipWhenBusy",
     ],
     write_budget: Some(Budget {
         writes: 3,

@@ -77,14 +77,19 @@ impl Refusal {
             _ if message.starts_with("unsupported file") => Meaning::UnsupportedFile,
             _ if message.starts_with("unsafe workspace file") => Meaning::UnsafeFile,
             _ if message.contains("already exists") => Meaning::AlreadyExists,
-            _ if message.contains("not found")
+            // In exactly these words: a schema's path, a job or a file may be "not found", too.
+            _ if message.starts_with("agent \"") && message.ends_with("\" not found")
                 || message.contains("unknown agent id")
                 || message.contains("no longer exists") =>
             {
                 Meaning::NoSuchAgent
             }
             ("UNAVAILABLE", _)
-                if self.retry_after.is_some() || message.contains("busy") || message.contains("starting") =>
+                if self.retry_after.is_some()
+                    || message.contains("busy")
+                    || message.contains("starting")
+                    // A 2026.9.6 on a busy machine loses a lease of its own; the same call again does it.
+                    || message.contains("OPENCLAW_STATE_LEASE_LOST") =>
             {
                 Meaning::Busy {
                     retry_after: self.retry_after.unwrap_or(A_WHILE),
@@ -152,6 +157,8 @@ mod tests {
             ),
             ("missing scope: operator.read", Meaning::MissingScope),
             ("unknown method: x", Meaning::UnknownMethod),
+            ("config schema path not found", Meaning::Other),
+            ("invalid cron.remove params: id not found", Meaning::Other),
             ("something new", Meaning::Other),
         ] {
             assert_eq!(meaning(&invalid(message)), expected, "{message}");
@@ -169,6 +176,12 @@ mod tests {
             meaning(
                 &json!({"code": "UNAVAILABLE", "message": "The server is busy. Please try again in a moment."})
             ),
+            Meaning::Busy { retry_after: A_WHILE }
+        );
+        let lost =
+            "Error: gateway state lease core:agent-deletion/x was lost: code=OPENCLAW_STATE_LEASE_LOST";
+        assert_eq!(
+            meaning(&json!({"code": "UNAVAILABLE", "message": lost})),
             Meaning::Busy { retry_after: A_WHILE }
         );
         assert_eq!(

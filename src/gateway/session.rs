@@ -440,6 +440,8 @@ impl Keeper {
                         Err(CallError::Lost(end)) => return Ok(Some(end)),
                         Err(CallError::TimedOut) => {
                             let reason = format!("no answer within {} s", LOOK_DEADLINE.as_secs());
+                            // Others hold it, too: what they ask must find its end.
+                            connection.close().await;
                             return Ok(Some(Ended { code: None, reason }));
                         }
                     }

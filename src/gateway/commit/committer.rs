@@ -40,6 +40,8 @@ pub(super) struct Committer {
 const WINDOW: Duration = Duration::from_millis(150);
 /// 2026.9.6 takes 8.7 s for 100 new entries, 64 s for 300: more would only hold up those that come next.
 pub(super) const LARGEST: usize = 100;
+/// Whoever comes later waits outside.
+const MOST_WAITING: usize = 10 * LARGEST;
 /// Conflicts, lost answers, a spent budget: so many tries in a row, then each depositor decides for itself.
 const TRIES: u32 = 8;
 /// Writes that each bring a large change nearer: enough for 15 MB, which no gateway takes.
@@ -93,23 +95,26 @@ impl Committer {
     }
 
     pub(super) async fn run(mut self, mut taken: mpsc::Receiver<Deposit>) {
-        let (mut puts, mut leaving) = (VecDeque::new(), VecDeque::new());
+        let mut waiting = VecDeque::new();
         loop {
-            if puts.is_empty() && leaving.is_empty() {
+            if waiting.is_empty() {
                 let Some(first) = taken.recv().await else { return };
-                sort_in(first, &mut puts, &mut leaving);
+                waiting.push_back(first);
                 sleep(WINDOW).await;
             }
-            while let Ok(deposit) = taken.try_recv() {
-                sort_in(deposit, &mut puts, &mut leaving);
+            while waiting.len() < MOST_WAITING
+                && let Ok(deposit) = taken.try_recv()
+            {
+                waiting.push_back(deposit);
             }
-            // One change of an agent a commit: the later one is meant to come on top of the earlier.
-            let batch = next_batch(&mut puts);
+            // Nobody waits for these any more: what they wanted then need not be what is wanted now.
+            waiting.retain(|deposit| !deposit.is_abandoned());
+            let batch = next_batch(&mut waiting);
             if !batch.is_empty() {
                 self.commit(batch).await;
             }
             // One at a time: each takes up to 3.6 s, and changes that have come meanwhile go first.
-            if let Some(TakeOut { removal, result }) = leaving.pop_front() {
+            if let Some(TakeOut { removal, result }) = next_removal(&mut waiting) {
                 // Whoever does not wait any more finds it by reading.
                 result.send(self.take_out(&removal).await).ok();
             }
@@ -327,7 +332,9 @@ impl Committer {
             // What was read is up to a minute old by now: a conflict would cost a write of the next minute.
             return Attempt::Onward;
         }
-        self.spending.count();
+        if contract.write_budget.is_some() {
+            self.spending.count();
+        }
         self.preserved.extend(patch.preserved.iter().cloned());
         let written = connection
             .config_patch(raw, &now.hash, patch.entries, &patch.replace_paths)
@@ -366,7 +373,8 @@ impl Committer {
         match refusal.meaning() {
             Meaning::ConfigChanged => Attempt::Again("somebody else wrote the configuration".to_owned()),
             Meaning::OverBudget { retry_after } => {
-                self.spending.exhausted(retry_after);
+                // No gateway's window is longer; what a hostile one says would hold us for ever.
+                self.spending.exhausted(retry_after.min(BACK_ONLINE));
                 Attempt::Again("the gateway's write budget is spent".to_owned())
             }
             Meaning::Busy { retry_after } => {
@@ -400,27 +408,47 @@ impl Committer {
 const TOO_LARGE_A_STEP: &str = "a gateway keeps at least half of its configuration in each write, and what shall go is more \
                                 than that and cannot go in parts; take some of it out of the gateway's configuration by hand";
 
-fn sort_in(deposit: Deposit, puts: &mut VecDeque<Put>, leaving: &mut VecDeque<TakeOut>) {
-    match deposit {
-        Deposit::Put(put) => puts.push_back(put),
-        Deposit::TakeOut(take_out) => leaving.push_back(take_out),
-    }
-}
-
-/// Up to [`LARGEST`] deposits, no two of one agent; the rest keep their order.
-fn next_batch(waiting: &mut VecDeque<Put>) -> Vec<Put> {
+/// Up to [`LARGEST`] changes. What is deposited about one agent keeps its order: one change of it a commit, since the later
+/// one is meant to come on top of the earlier, and none that was deposited after its removal.
+fn next_batch(waiting: &mut VecDeque<Deposit>) -> Vec<Put> {
     let mut batch: Vec<Put> = Vec::new();
     let mut rest = VecDeque::new();
-    for put in waiting.drain(..) {
-        let taken = batch.iter().any(|other| other.change.agent == put.change.agent);
-        if batch.len() < LARGEST && !taken {
-            batch.push(put);
-        } else {
-            rest.push_back(put);
+    let mut leaving = BTreeSet::new();
+    for deposit in waiting.drain(..) {
+        match deposit {
+            Deposit::Put(put) => {
+                let agent = &put.change.agent;
+                let taken = batch.iter().any(|other| other.change.agent == *agent);
+                if batch.len() < LARGEST && !taken && !leaving.contains(agent) {
+                    batch.push(put);
+                } else {
+                    rest.push_back(Deposit::Put(put));
+                }
+            }
+            Deposit::TakeOut(take_out) => {
+                leaving.insert(take_out.removal.agent.clone());
+                rest.push_back(Deposit::TakeOut(take_out));
+            }
         }
     }
     *waiting = rest;
     batch
+}
+
+/// The first removal before which no change of its agent waits.
+fn next_removal(waiting: &mut VecDeque<Deposit>) -> Option<TakeOut> {
+    let mut changing = BTreeSet::new();
+    let place = waiting.iter().position(|deposit| match deposit {
+        Deposit::Put(put) => {
+            changing.insert(put.change.agent.clone());
+            false
+        }
+        Deposit::TakeOut(take_out) => !changing.contains(&take_out.removal.agent),
+    });
+    match waiting.remove(place?) {
+        Some(Deposit::TakeOut(take_out)) => Some(take_out),
+        Some(Deposit::Put(_)) | None => None,
+    }
 }
 
 fn answer_done(batch: Vec<Put>, patch: &Patch) {
@@ -452,5 +480,69 @@ fn answer_rejected(bad: Vec<Put>, guilty: &[(AgentId, Vec<Issue>)]) {
             .filter(|(agent, _)| *agent == change.agent)
             .flat_map(|(_, issues)| issues.clone());
         result.send(Err(NotCommitted::Rejected(issues.collect()))).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// `+a` changes agent a, `-a` takes it out. What is deposited is waited for as long as the receivers live.
+    fn waiting(words: &str) -> (VecDeque<Deposit>, Vec<Box<dyn std::any::Any>>) {
+        let mut waited_for: Vec<Box<dyn std::any::Any>> = Vec::new();
+        let deposits = words.split_whitespace().map(|word| {
+            let (sign, name) = word.split_at(1);
+            let agent = AgentId::parse(name).unwrap();
+            if sign == "+" {
+                let (result, answered) = oneshot::channel();
+                waited_for.push(Box::new(answered));
+                let change = EntryChange::new(agent, serde_json::Map::new());
+                Deposit::Put(Put { change, result })
+            } else {
+                let (result, answered) = oneshot::channel();
+                waited_for.push(Box::new(answered));
+                let removal = Removal {
+                    agent,
+                    with_files: true,
+                    preserved: BTreeSet::new(),
+                };
+                Deposit::TakeOut(TakeOut { removal, result })
+            }
+        });
+        (deposits.collect(), waited_for)
+    }
+
+    /// What is done, in rounds: changes together, then at most one removal.
+    fn rounds(words: &str) -> String {
+        let (mut waiting, _waited_for) = waiting(words);
+        let mut done = Vec::new();
+        while !waiting.is_empty() {
+            let batch = next_batch(&mut waiting);
+            let mut round: Vec<String> = batch.iter().map(|put| format!("+{}", put.change.agent)).collect();
+            round.extend(next_removal(&mut waiting).map(|take_out| format!("-{}", take_out.removal.agent)));
+            assert!(!round.is_empty(), "it would go on for ever: {words}");
+            done.push(round.join(" "));
+        }
+        done.join(", ")
+    }
+
+    #[test]
+    fn what_is_deposited_about_one_agent_keeps_its_order() {
+        assert_eq!(rounds("+a +b +a"), "+a +b, +a");
+        assert_eq!(rounds("-a +a"), "-a, +a");
+        assert_eq!(rounds("+a -a"), "+a -a");
+        assert_eq!(rounds("-a +a -a"), "-a, +a -a");
+        assert_eq!(rounds("-a -b +b +a +c"), "+c -a, +a -b, +b");
+        assert_eq!(rounds("+a +a -a +a"), "+a, +a -a, +a");
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_known() {
+        let (waiting, waited_for) = waiting("+a -b");
+        assert!(!waiting.iter().any(Deposit::is_abandoned));
+        drop(waited_for);
+        assert!(waiting.iter().all(Deposit::is_abandoned));
     }
 }

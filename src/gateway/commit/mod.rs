@@ -110,6 +110,16 @@ enum Deposit {
     TakeOut(TakeOut),
 }
 
+impl Deposit {
+    /// Whoever deposited it has gone.
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Put(put) => put.result.is_closed(),
+            Self::TakeOut(take_out) => take_out.result.is_closed(),
+        }
+    }
+}
+
 struct Put {
     change: EntryChange,
     result: oneshot::Sender<Result<Committed, NotCommitted>>,
