@@ -1,10 +1,12 @@
 # What a person does here. `make` alone says so.
-.PHONY: help run test conformance lint crds
+.PHONY: help run test conformance soak bench lint crds
 
 help:
 	@echo 'make run    what is needed to run the operator here, and the command'
 	@echo 'make test   everything that this machine can prove, with a table of evidence at the end'
 	@echo 'make conformance   what gateways say, real and simulated, against what is recorded (takes about 8 minutes)'
+	@echo 'make soak   gateways are killed while agents are provisioned, ROUNDS=50 times or as often as you like'
+	@echo 'make bench  how fast the gateway client is beside frames written by hand (about 15 minutes)'
 	@echo 'make lint   formatting and clippy'
 	@echo 'make crds   writes crds/ from the types'
 
@@ -18,6 +20,15 @@ test:
 
 conformance:
 	cargo test --no-fail-fast --test real conformance:: -- --test-threads=1 --nocapture
+
+# KILL_SEED=... plays the same moments again.
+ROUNDS ?= 50
+soak:
+	ROUNDS=$(ROUNDS) cargo test --test kill -- --nocapture
+	ROUNDS=$(ROUNDS) cargo test --test real kill:: -- --nocapture
+
+bench:
+	cargo bench --bench gateway
 
 lint:
 	cargo fmt --check

@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::provision::{Wakes, until_so};
+use fleet::provision::{Wakes, due, until_so};
 use fleet::seat::Seat;
 use fleet::{Agent, fleet as fleet_of, of_56};
 use futures::FutureExt;
@@ -98,12 +98,13 @@ impl Round {
             ..Settings::new(contract, TOKEN)
         });
         let seat = Seat::take(Arc::new(Pipe(gateway.clone())), "ws://gateway:18789", TOKEN, seed);
+        let wakes = due(&fleet);
         Self {
             told,
             gateway,
             seat,
             fleet,
-            wakes: Wakes::new(),
+            wakes,
         }
     }
 

@@ -72,7 +72,7 @@ pub fn answers(bytes: &[u8]) {
         let session = agent.main_session();
         for _well_and_ill in 0..2 {
             let _ = connection.config_get().await;
-            let _ = connection.config_patch(&json!({}), "h", 1).await;
+            let _ = connection.config_patch(&json!({}), "h", 1, &[]).await;
             let _ = connection.agents_list().await;
             let _ = connection.agents_delete(&agent, true).await;
             let _ = connection.file_get(&agent, "SOUL.md").await;

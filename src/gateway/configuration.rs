@@ -22,6 +22,8 @@ pub struct Configuration {
     /// `agents.defaults.heartbeat`.
     pub default_heartbeat: Option<Value>,
     pub bindings: Vec<Value>,
+    /// How large its file is, where the file's content is shown. Secrets in it are placeholders, and counted as such.
+    pub bytes: Option<usize>,
 }
 
 /// What a gateway shows in the place of a secret. Sent back, it keeps the stored value.
@@ -59,6 +61,10 @@ impl Configuration {
                 .and_then(Value::as_array)
                 .cloned()
                 .unwrap_or_default(),
+            bytes: answer
+                .get("parsed")
+                .and_then(|file| serde_json::to_string_pretty(file).ok())
+                .map(|text| text.len() + 1),
             list,
         })
     }

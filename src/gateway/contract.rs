@@ -20,6 +20,8 @@ pub struct Contract {
     pub restarts_on_write: bool,
     /// `config.changed` tells of every write, whoever made it.
     pub tells_of_changes: bool,
+    /// A write that leaves less than half of the configuration's file is refused (from 512 bytes up), whoever makes it.
+    pub watches_size: bool,
 }
 
 /// Where the configuration keeps the agents.
@@ -60,6 +62,7 @@ pub static V2026_2_9: Contract = Contract {
     write_budget: None,
     restarts_on_write: true,
     tells_of_changes: false,
+    watches_size: false,
 };
 
 pub static V2026_7_35: Contract = Contract {
@@ -87,6 +90,7 @@ pub static V2026_7_35: Contract = Contract {
     }),
     restarts_on_write: false,
     tells_of_changes: false,
+    watches_size: true,
 };
 
 pub static V2026_9_6: Contract = Contract {
@@ -120,6 +124,7 @@ pub static V2026_9_6: Contract = Contract {
     }),
     restarts_on_write: false,
     tells_of_changes: true,
+    watches_size: true,
 };
 
 const DOCUMENTS_OF_OLD: &[&str] = &[

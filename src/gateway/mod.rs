@@ -8,6 +8,7 @@
 pub mod address;
 #[cfg(any(test, fuzzing))]
 pub mod anything;
+pub mod binding;
 pub mod close;
 pub mod commit;
 pub mod configuration;
@@ -22,14 +23,17 @@ pub mod guard;
 pub mod handshake;
 pub mod names;
 pub mod news;
+pub mod reading;
 pub mod refusal;
-mod rpc;
+pub mod rpc;
+pub mod schema;
 pub mod session;
 pub mod trouble;
 pub mod trust;
 pub mod version;
 
 pub use address::Address;
+pub use binding::Binding;
 pub use connection::Connection;
 pub use contract::Contract;
 pub use credentials::{Credentials, Token};

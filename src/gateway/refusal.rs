@@ -22,6 +22,8 @@ pub enum Meaning {
     ConfigChanged,
     /// The configuration would be invalid; which part, and why.
     InvalidConfig(Vec<Issue>),
+    /// The configuration's file would be less than half of what it is.
+    SizeDrop,
     /// Too many writes.
     OverBudget {
         retry_after: Duration,
@@ -68,6 +70,7 @@ impl Refusal {
             {
                 Meaning::ConfigChanged
             }
+            _ if message.contains("size-drop:") => Meaning::SizeDrop,
             _ if message.contains("invalid config") || message.contains("Unrecognized key") => {
                 Meaning::InvalidConfig(self.issues())
             }

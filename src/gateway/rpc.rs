@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::configuration::Configuration;
 use super::connection::{CallError, Connection};
+use super::frame::tame;
 use super::names::{AgentId, SessionKey};
 use super::refusal::Meaning;
 
@@ -24,6 +25,17 @@ pub struct Listed {
     pub name: Option<String>,
     /// Not told by 2026.2.9.
     pub workspace: Option<String>,
+}
+
+/// A file as a gateway lists it: enough to see that it may be another by now, without reading it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedFile {
+    pub name: String,
+    #[serde(default)]
+    pub missing: bool,
+    pub size: Option<u64>,
+    pub updated_at_ms: Option<u64>,
 }
 
 /// What a deletion took along.
@@ -60,7 +72,7 @@ pub enum Sent {
 
 /// Reads are answered in 1 to 32 ms; the first one after a start has taken 0.6 s, and a gateway that wakes a fleet has
 /// kept silent for 15 s.
-const READ: Duration = Duration::from_secs(30);
+pub(super) const READ: Duration = Duration::from_secs(30);
 /// A write waits for those before it: 3.6 s each at 450 agents.
 const WRITE: Duration = Duration::from_secs(60);
 /// For each entry of a patch on top: 80 ms an agent were measured, growing with their number.
@@ -72,14 +84,19 @@ impl Connection {
         Configuration::parse(&answer).ok_or_else(|| odd("config.get"))
     }
 
-    /// Merges `raw` into the configuration if it is still the one with this hash.
+    /// Merges `raw` into the configuration if it is still the one with this hash. A list that loses items, at any depth, has
+    /// to be among `replace_paths`; 2026.2.9 replaces every list and does not know the parameter.
     pub async fn config_patch(
         &self,
         raw: &Value,
         base_hash: &str,
         entries: usize,
+        replace_paths: &[String],
     ) -> Result<Patched, CallError> {
-        let params = json!({ "raw": raw.to_string(), "baseHash": base_hash });
+        let mut params = json!({ "raw": raw.to_string(), "baseHash": base_hash });
+        if let (false, Some(params)) = (replace_paths.is_empty(), params.as_object_mut()) {
+            params.insert("replacePaths".to_owned(), json!(replace_paths));
+        }
         let deadline = WRITE + WRITE_AN_ENTRY.saturating_mul(u32::try_from(entries).unwrap_or(u32::MAX));
         read("config.patch", self.call("config.patch", params, deadline).await?)
     }
@@ -103,6 +120,33 @@ impl Connection {
         match self.call("agents.delete", params, WRITE).await {
             Ok(answer) => read("agents.delete", answer).map(Some),
             Err(CallError::Refused(refusal)) if refusal.meaning() == Meaning::NoSuchAgent => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The files that the gateway speaks of; 2026.9.6 leaves IDENTITY.md out, and gives no hashes here.
+    pub async fn files_list(&self, agent: &AgentId) -> Result<Vec<ListedFile>, CallError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            files: Vec<ListedFile>,
+        }
+        let params = json!({ "agentId": agent.as_str() });
+        let answer: Answer = read(
+            "agents.files.list",
+            self.call("agents.files.list", params, READ).await?,
+        )?;
+        Ok(answer.files)
+    }
+
+    /// What tells this gateway from every other, also at another address; None from one that has no such thing (2026.2.9).
+    pub async fn gateway_identity(&self) -> Result<Option<String>, CallError> {
+        match self.call("gateway.identity.get", json!({}), READ).await {
+            Ok(answer) => {
+                let id = answer.get("deviceId").and_then(Value::as_str);
+                id.map(|id| Some(tame(id)))
+                    .ok_or_else(|| odd("gateway.identity.get"))
+            }
+            Err(CallError::Refused(refusal)) if refusal.meaning() == Meaning::UnknownMethod => Ok(None),
             Err(error) => Err(error),
         }
     }

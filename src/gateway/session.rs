@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::address::Address;
 use super::commit::Commits;
+use super::configuration::Configuration;
 use super::connection::{CallError, Connection, Ended, Meter, Outcome};
 use super::contract::Contract;
 use super::credentials::{Credentials, Secrets, Token};
@@ -21,6 +22,7 @@ use super::dial::Dial;
 use super::frame;
 use super::guard::{Guard, Leave};
 use super::handshake::{self, Hello};
+use super::reading::{NotRead, Readings};
 use super::trouble::{Again, Trouble};
 use super::trust::Trust;
 use super::version::{ServerVersion, Version};
@@ -30,6 +32,7 @@ pub struct Session {
     wanted: watch::Sender<Wanted>,
     link: watch::Receiver<Link>,
     online: watch::Receiver<Option<Online>>,
+    readings: Readings,
     commits: Commits,
     keeper: JoinHandle<()>,
 }
@@ -104,7 +107,8 @@ impl Session {
         });
         let (want, wanted) = watch::channel(wanted);
         let (go_online, online) = watch::channel(None);
-        let commits = Commits::start(online.clone(), seed);
+        let readings = Readings::start(online.clone());
+        let commits = Commits::start(online.clone(), readings.clone(), seed);
         let keeper = Keeper {
             wanted,
             publish,
@@ -120,6 +124,7 @@ impl Session {
             wanted: want,
             link,
             online,
+            readings,
             commits,
             keeper: tokio::spawn(keeper.keep()),
         }
@@ -145,6 +150,17 @@ impl Session {
         self.online.borrow().clone()
     }
 
+    /// The configuration as it is, or was a moment ago where nobody has told of a change. Read once for all who ask at
+    /// about the same time.
+    pub async fn configuration(&self) -> Result<Arc<Configuration>, NotRead> {
+        self.readings.known().await
+    }
+
+    /// Where readings of the configuration come from.
+    pub fn readings(&self) -> &Readings {
+        &self.readings
+    }
+
     /// Where changes of agents' entries are deposited.
     pub fn commits(&self) -> &Commits {
         &self.commits
@@ -156,6 +172,7 @@ impl Session {
             wanted,
             link: _,
             online: _,
+            readings: _,
             commits: _,
             mut keeper,
         } = self;

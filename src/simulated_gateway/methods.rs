@@ -319,11 +319,6 @@ fn scope(method: &Method, contract: Contract) -> Option<&'static str> {
     }
 }
 
-/// Jobs cost nothing before 2026.9: 2026.7.35, whose limit is three, serves five changes of jobs in a row.
-fn is_limited(method: &Method, contract: Contract) -> bool {
-    method.limited && (contract == Contract::V2026_9_6 || !method.name.starts_with("cron."))
-}
-
 const READ_2_9: &[&str] = &[
     "agent.identity.get",
     "agents.list",
@@ -349,6 +344,11 @@ const PAIR_2_9: &[&str] = &[
     "device.token.revoke",
     "device.token.rotate",
 ];
+
+/// Jobs cost nothing before 2026.9: 2026.7.35, whose limit is three, serves five changes of jobs in a row.
+fn is_limited(method: &Method, contract: Contract) -> bool {
+    method.limited && (contract == Contract::V2026_9_6 || !method.name.starts_with("cron."))
+}
 
 /// Methods that a gateway answers without advertising them.
 const UNADVERTISED: &[&str] = &["connect", "device.pair.list", "chat.inject"];

@@ -154,18 +154,6 @@ pub(super) fn entries(document: &Value, contract: Contract) -> BTreeMap<String, 
     found
 }
 
-/// Where a list names agents, it alone says who they are. Only 2026.2.9 lists one beside it.
-fn is_configured(document: &Value, contract: Contract, id: &str) -> bool {
-    let named = |entry: &Value| {
-        let named = entry.get("id").and_then(Value::as_str);
-        named.is_some_and(|named| ids::normalise(named) == id)
-    };
-    match contract {
-        Contract::V2026_9_6 | Contract::V2026_7_35 => true,
-        Contract::V2026_2_9 => id != "main" || list(document).is_empty() || list(document).iter().any(named),
-    }
-}
-
 /// The ids that a configuration itself names.
 pub(super) fn written(document: &Value, contract: Contract) -> BTreeSet<String> {
     let entries = document
@@ -193,6 +181,18 @@ pub(super) fn unbind(document: &mut Value, id: &str) -> usize {
         document.remove("bindings");
     }
     before - left
+}
+
+/// Where a list names agents, it alone says who they are. Only 2026.2.9 lists one beside it.
+fn is_configured(document: &Value, contract: Contract, id: &str) -> bool {
+    let named = |entry: &Value| {
+        let named = entry.get("id").and_then(Value::as_str);
+        named.is_some_and(|named| ids::normalise(named) == id)
+    };
+    match contract {
+        Contract::V2026_9_6 | Contract::V2026_7_35 => true,
+        Contract::V2026_2_9 => id != "main" || list(document).is_empty() || list(document).iter().any(named),
+    }
 }
 
 fn list(document: &Value) -> &[Value] {

@@ -68,10 +68,7 @@ impl Agent {
     }
 
     pub fn change(&self) -> EntryChange {
-        EntryChange {
-            agent: self.id.clone(),
-            fields: self.entry.clone(),
-        }
+        EntryChange::new(self.id.clone(), self.entry.clone())
     }
 
     pub fn workspace(&self) -> &str {

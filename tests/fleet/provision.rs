@@ -14,14 +14,20 @@ use tokio::time::sleep;
 use super::seat::Seat;
 use super::{Agent, Document};
 
-/// What each agent's wake message came to; what is not in it was not tried.
+/// What became of the wake messages; who is not in it is not woken.
 pub type Wakes = BTreeMap<AgentId, Wake>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
+    Due,
     /// Asked for, and perhaps taken: only the history knows.
-    Unsure,
+    Asked,
+    /// The history holds it.
     Sent,
+}
+
+pub fn due(fleet: &[Agent]) -> Wakes {
+    fleet.iter().map(|agent| (agent.id.clone(), Wake::Due)).collect()
 }
 
 /// What one pass came to.
@@ -63,13 +69,7 @@ async fn pass(seat: &Seat, fleet: &[Agent], wakes: &mut Wakes) -> Pass {
     }
     if pass.troubles.is_empty() {
         let connection = seat.online().await.connection;
-        for agent in fleet {
-            // One after another: 56 turns at once keep a gateway from answering for many seconds.
-            pass.note(vec![wake(&connection, agent, wakes).await]);
-            if !pass.troubles.is_empty() {
-                break;
-            }
-        }
+        pass.note(vec![woken(&connection, fleet, wakes).await]);
     }
     pass
 }
@@ -153,42 +153,51 @@ pub async fn write(
     Ok(())
 }
 
-/// Sends an agent's wake message if it was not sent; after a lost answer the history decides.
-async fn wake(connection: &Connection, agent: &Agent, wakes: &mut Wakes) -> Result<bool, String> {
-    let told = |error: CallError| format!("wake of {}: {error}", agent.id);
+/// Sends the wake messages that are due, one after another, and waits until the histories hold them.
+///
+/// Taken is not kept: a 2026.9.6 that is killed before the turn is over has lost a session's first message. So what the
+/// history does not hold is sent again, under the same key: a gateway that has it takes it only once.
+async fn woken(connection: &Connection, fleet: &[Agent], wakes: &mut Wakes) -> Result<bool, String> {
+    let due = |wake: Option<&Wake>| matches!(wake, Some(Wake::Due | Wake::Asked));
+    let to_wake: Vec<&Agent> = fleet.iter().filter(|agent| due(wakes.get(&agent.id))).collect();
+    let mut sent = false;
+    for agent in &to_wake {
+        if wakes.get(&agent.id) == Some(&Wake::Asked) && is_held(connection, agent, wakes).await? {
+            continue;
+        }
+        let (session, key) = (agent.id.main_session(), agent.wake_key());
+        let asked = connection
+            .chat_send(&session, "Read AGENTS.md and begin.", &key)
+            .await;
+        if !matches!(asked, Err(CallError::Refused(_) | CallError::TooLarge { .. })) {
+            wakes.insert(agent.id.clone(), Wake::Asked);
+        }
+        asked.map_err(|error| format!("wake of {}: {error}", agent.id))?;
+        sent = true;
+    }
+    // 20 turns without a model have taken 80 s on a busy machine.
+    for _ in 0..600 {
+        let mut left = 0;
+        for agent in &to_wake {
+            left += usize::from(!is_held(connection, agent, wakes).await?);
+        }
+        if left == 0 {
+            return Ok(sent);
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+    Err(format!("no history holds these: {wakes:?}"))
+}
+
+async fn is_held(connection: &Connection, agent: &Agent, wakes: &mut Wakes) -> Result<bool, String> {
+    if wakes.get(&agent.id) == Some(&Wake::Sent) {
+        return Ok(true);
+    }
     let (session, key) = (agent.id.main_session(), agent.wake_key());
-    let known = wakes.get(&agent.id).copied();
-    if known == Some(Wake::Unsure) && connection.chat_holds(&session, &key).await.map_err(told)? {
+    let held = connection.chat_holds(&session, &key).await;
+    let held = held.map_err(|error| format!("history of {}: {error}", agent.id))?;
+    if held {
         wakes.insert(agent.id.clone(), Wake::Sent);
-        return Ok(false);
     }
-    if known == Some(Wake::Sent) {
-        return Ok(false);
-    }
-    match connection
-        .chat_send(&session, "Read AGENTS.md and begin.", &key)
-        .await
-    {
-        Ok(_) => {
-            wakes.insert(agent.id.clone(), Wake::Unsure);
-            // Taken is not kept: a 2026.9.6 that dies before the turn is over has lost a session's first message.
-            for _ in 0..10 {
-                if connection.chat_holds(&session, &key).await.map_err(told)? {
-                    wakes.insert(agent.id.clone(), Wake::Sent);
-                    return Ok(true);
-                }
-                sleep(Duration::from_millis(500)).await;
-            }
-            Err(format!("wake of {}: it is not in the history yet", agent.id))
-        }
-        Err(error) => {
-            match &error {
-                CallError::Refused(_) | CallError::TooLarge { .. } => {}
-                CallError::Lost(_) | CallError::TimedOut | CallError::Odd { .. } => {
-                    wakes.insert(agent.id.clone(), Wake::Unsure);
-                }
-            }
-            Err(told(error))
-        }
-    }
+    Ok(held)
 }

@@ -19,5 +19,9 @@
 mod bed;
 mod beds;
 mod conformance;
+#[path = "../fleet/mod.rs"]
+mod fleet;
+mod kill;
 mod line;
 mod schema;
+mod writes;

@@ -14,10 +14,16 @@ pub(super) struct Spending {
 }
 
 impl Spending {
-    /// Waits until one more write is within the budget, and counts it.
-    pub(super) async fn wait(&mut self, budget: Budget) {
-        let until = self.free_at(budget, Instant::now());
+    /// Waits until one more write is within the budget; says whether it had to.
+    pub(super) async fn wait(&mut self, budget: Budget) -> bool {
+        let now = Instant::now();
+        let until = self.free_at(budget, now);
         sleep_until(until).await;
+        until > now
+    }
+
+    /// One write goes out.
+    pub(super) fn count(&mut self) {
         self.writes.push_back(Instant::now());
     }
 
@@ -54,10 +60,11 @@ mod tests {
     async fn the_fourth_write_waits_for_the_first_to_be_a_minute_old() {
         let (mut spending, start) = (Spending::default(), Instant::now());
         for _ in 0..3 {
-            spending.wait(THREE).await;
+            assert!(!spending.wait(THREE).await);
+            spending.count();
         }
         assert_eq!(start.elapsed(), Duration::ZERO);
-        spending.wait(THREE).await;
+        assert!(spending.wait(THREE).await);
         assert_eq!(start.elapsed(), Duration::from_secs(60));
     }
 
@@ -65,7 +72,7 @@ mod tests {
     async fn the_gateways_own_word_counts_more() {
         let (mut spending, start) = (Spending::default(), Instant::now());
         spending.exhausted(Duration::from_secs(17));
-        spending.wait(THREE).await;
+        assert!(spending.wait(THREE).await);
         assert_eq!(start.elapsed(), Duration::from_secs(17));
     }
 }

@@ -34,7 +34,7 @@ pub use kubectl::Spoken;
 pub use missing::{Missing, name_from_path};
 pub use network::{Network, Place, across_network};
 pub use npm::install_gateway;
-pub use openclaw::{OpenClaw, VERSIONS};
+pub use openclaw::{NotUp, OpenClaw, VERSIONS};
 pub use operator::Operator;
 pub use ports::free_port;
 pub use process::{Launch, Process, runs};

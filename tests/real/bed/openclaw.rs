@@ -18,7 +18,7 @@ use super::missing::Missing;
 use super::network::Place;
 use super::npm::{Installed, install_gateway};
 use super::ports::free_port;
-use super::process::{Launch, Process};
+use super::process::{Launch, Process, send};
 use super::room::Room;
 use super::scratch::Scratch;
 
@@ -77,7 +77,7 @@ impl OpenClaw {
             gateway,
             port: 0,
         };
-        // A free port can be lost to another program before the gateway listens.
+        // A free port can be lost to another program before the gateway listens, and a busy machine be too slow for it.
         for _ in 0..5 {
             this.port = free_port();
             let config = this
@@ -86,13 +86,17 @@ impl OpenClaw {
             this.folder.file("openclaw.json", &config.to_string());
             match this.launch() {
                 Ok(()) => return this,
-                Err(LostPort) => say("a gateway's port was taken meanwhile, starting it on another"),
+                Err(NotUp::LostPort) => say("a gateway's port was taken meanwhile, starting it on another"),
+                Err(NotUp::TooSlow) => say("a gateway was too slow for itself, starting it again"),
+                Err(NotUp::Ended) => panic!("a gateway ended at its start. {}", this.process().last_words()),
             }
         }
-        panic!("a gateway lost its port five times in a row; what takes them? (ss -ltnp)");
+        panic!(
+            "a gateway ended five times at its start: a port that others take (ss -ltnp), or a machine too busy for it"
+        );
     }
 
-    fn launch(&mut self) -> Result<(), LostPort> {
+    fn launch(&mut self) -> Result<(), NotUp> {
         let _turn = self.gateway.wait.then(turn_to_start);
         let Installed {
             version,
@@ -147,15 +151,18 @@ impl OpenClaw {
 
     /// Ready when it says hello-ok to a client with its token. Up to three minutes: 2026.2.9 takes 39 s when its
     /// compile cache is cold and the machine is not busy.
-    fn wait_until_ready(&self) -> Result<(), LostPort> {
+    fn wait_until_ready(&self) -> Result<(), NotUp> {
         let start = Instant::now();
         loop {
             let Err(refusal) = self.hello() else { return Ok(()) };
             if !self.process().is_alive() {
                 if self.log().contains("EADDRINUSE") || self.log().contains("already in use") {
-                    return Err(LostPort);
+                    return Err(NotUp::LostPort);
                 }
-                panic!("a gateway ended at its start. {}", self.process().last_words());
+                if self.log().contains(TOO_SLOW) {
+                    return Err(NotUp::TooSlow);
+                }
+                return Err(NotUp::Ended);
             }
             let words = || self.process().last_words();
             assert!(
@@ -169,11 +176,13 @@ impl OpenClaw {
 
     /// Waits for hello-ok after `without_waiting`.
     pub fn ready(&self) {
-        assert!(
-            self.wait_until_ready().is_ok(),
-            "its port was taken by another program: {}",
-            self.port
-        );
+        if let Err(not_up) = self.wait_until_ready() {
+            panic!(
+                "{not_up:?} at port {}. {}",
+                self.port,
+                self.process().last_words()
+            );
+        }
     }
 
     /// Where a client on our side of the network finds it.
@@ -220,22 +229,44 @@ impl OpenClaw {
     /// Ends it in order; its state stays.
     pub fn stop(&mut self) {
         self.process = None;
+        self.end_helpers();
+    }
+
+    /// 2026.9.6 starts its commands through a process that is in nobody's group and outlives a killed gateway.
+    fn end_helpers(&self) {
+        let ours = format!("OPENCLAW_STATE_DIR={}", self.state_folder().display());
+        for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+            if environment
+                .split(|byte| *byte == 0)
+                .any(|set| set == ours.as_bytes())
+            {
+                send("KILL", &process.file_name().to_string_lossy());
+            }
+        }
     }
 
     /// On the same port and with the same state.
     pub fn start_again(&mut self) {
+        if let Err(not_up) = self.try_start_again() {
+            panic!(
+                "{not_up:?} at port {}. {}",
+                self.port,
+                self.process().last_words()
+            );
+        }
+    }
+
+    /// The same, for tests of what a kill may leave behind.
+    pub fn try_start_again(&mut self) -> Result<(), NotUp> {
         assert!(!self.is_alive(), "it still runs; stop() or kill() comes first");
-        assert!(
-            self.launch().is_ok(),
-            "port {} was taken by another program meanwhile",
-            self.port
-        );
+        self.launch()
     }
 
     /// SIGKILL: nothing is drained, nothing is written.
     pub fn kill(&mut self) {
         self.process().kill();
-        self.process = None;
+        self.stop();
     }
 
     /// `signal("STOP")`, `signal("CONT")`: a gateway that is there and does not answer.
@@ -330,4 +361,22 @@ impl OpenClaw {
     }
 }
 
-struct LostPort;
+impl Drop for OpenClaw {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Why a gateway that was started is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotUp {
+    /// Another program was faster.
+    LostPort,
+    /// The machine was too busy for it. It would come up on another day.
+    TooSlow,
+    /// It ended by itself; its log says why.
+    Ended,
+}
+
+/// A 2026.9.6 gives a thread of its own five seconds to come up, and ends when the machine does not let it.
+const TOO_SLOW: &str = "state lease heartbeat did not become ready";

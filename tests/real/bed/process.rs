@@ -245,7 +245,7 @@ fn code(status: ExitStatus) -> i32 {
 }
 
 /// The shell's own `kill`: not every machine has one as a program.
-fn send(signal: &str, to: &str) {
+pub(super) fn send(signal: &str, to: &str) {
     let _already_gone = Command::new("bash")
         .args(["-c", r#"kill -s "$1" -- "$2""#, "kill", signal, to])
         .stdin(Stdio::null())

@@ -26,7 +26,7 @@ async fn turn_ends(s: &Subject, client: &mut Client, run: &str) -> Value {
                 .is_some_and(|state| over.contains(&state))
     };
     // 2026.2.9 says nothing of a turn that fails.
-    let patience = if s.contract == V2026_2_9 { 2 } else { 30 };
+    let patience = if s.contract == V2026_2_9 { 2 } else { 120 };
     let ended = client.event_like(Duration::from_secs(patience), is_it).await;
     ended.map_or(Value::Null, |event| event["payload"].clone())
 }

@@ -1,0 +1,124 @@
+//! PURE. Who beats by default, and how it goes on beating while agents of ours have heartbeat blocks.
+//!
+//! The first block that anybody writes switches off whoever relied on the default; an empty block `{}` keeps it alive and
+//! follows the default. So an empty block is given along with the first of ours, and taken out again when no other is
+//! left: with the last block gone, everything is as it was before the first (measured on all three versions).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::gateway::configuration::{Configuration, Entry};
+use crate::gateway::contract::{Contract, Roster};
+use crate::gateway::names::AgentId;
+
+pub(super) const HEARTBEAT: &str = "heartbeat";
+pub(super) const MAIN: &str = "main";
+
+/// Completes the differences by the blocks of others that have to come or go with them. `known` are the agents that were
+/// given an empty block before; the answer are those that have one after this write.
+pub(super) fn preserve(
+    contract: &Contract,
+    now: &Configuration,
+    differences: &mut BTreeMap<AgentId, Entry>,
+    leaving: Option<&AgentId>,
+    known: &BTreeSet<AgentId>,
+) -> BTreeSet<AgentId> {
+    let mut preserved: BTreeSet<AgentId> = known
+        .iter()
+        .filter(|agent| is_untouched(now, agent) && !differences_name(differences, agent))
+        .cloned()
+        .collect();
+    if !has_any_block(now) && differences.values().any(has_block) {
+        for agent in beating_by_default(contract, now) {
+            let fields = differences.entry(agent.clone()).or_default();
+            if !fields.contains_key(HEARTBEAT) {
+                fields.insert(HEARTBEAT.to_owned(), json!({}));
+                preserved.insert(agent);
+            }
+        }
+    } else if !preserved.is_empty() && !is_needed(now, differences, leaving, &preserved) {
+        for agent in std::mem::take(&mut preserved) {
+            let fields = differences.entry(agent).or_default();
+            fields.insert(HEARTBEAT.to_owned(), Value::Null);
+        }
+        // It would be one more block, and silence them before it is gone.
+        if let Some(agent) = leaving.filter(|agent| now.entries.get(*agent).is_some_and(has_block)) {
+            let fields = differences.entry(agent.clone()).or_default();
+            fields.insert(HEARTBEAT.to_owned(), Value::Null);
+        }
+    }
+    preserved
+}
+
+/// Whether a block is left, after these changes, beside those of the preserved: without them, it would silence them.
+fn is_needed(
+    now: &Configuration,
+    differences: &BTreeMap<AgentId, Entry>,
+    leaving: Option<&AgentId>,
+    preserved: &BTreeSet<AgentId>,
+) -> bool {
+    let agents: BTreeSet<&AgentId> = now.entries.keys().chain(differences.keys()).collect();
+    let others = agents
+        .into_iter()
+        .filter(|agent| Some(*agent) != leaving && !preserved.contains(*agent));
+    others.into_iter().any(
+        |agent| match differences.get(agent).and_then(|fields| fields.get(HEARTBEAT)) {
+            Some(block) => block.is_object(),
+            None => now.entries.get(agent).is_some_and(has_block),
+        },
+    )
+}
+
+/// Still the empty block that was given to it.
+pub(super) fn is_untouched(now: &Configuration, agent: &AgentId) -> bool {
+    let block = now.entries.get(agent).and_then(|entry| entry.get(HEARTBEAT));
+    block.and_then(Value::as_object).is_some_and(Entry::is_empty)
+}
+
+fn differences_name(differences: &BTreeMap<AgentId, Entry>, agent: &AgentId) -> bool {
+    differences
+        .get(agent)
+        .is_some_and(|fields| fields.contains_key(HEARTBEAT))
+}
+
+fn has_block(entry: &Entry) -> bool {
+    entry.get(HEARTBEAT).is_some_and(Value::is_object)
+}
+
+fn has_any_block(now: &Configuration) -> bool {
+    now.entries.values().any(has_block)
+}
+
+/// Whom the gateway wakes while nobody has a block. An empty block is one that follows the default: it keeps such an
+/// agent alive, and gives one to an agent that had none (so: no more than these).
+fn beating_by_default(contract: &Contract, now: &Configuration) -> Vec<AgentId> {
+    let default = now.default_heartbeat.as_ref();
+    let named = |key: &str| {
+        default
+            .and_then(|default| default.get(key))
+            .and_then(Value::as_str)
+    };
+    let main = || AgentId::parse(MAIN).into_iter();
+    let ids = || {
+        now.list
+            .iter()
+            .filter_map(|item| AgentId::parse(item.get("id")?.as_str()?).ok())
+    };
+    match contract.roster {
+        Roster::Entries => AgentId::parse(named("agentId").unwrap_or(MAIN))
+            .into_iter()
+            .collect(),
+        // Before 2026.8 a default with an interval wakes everybody, one without only the default agent.
+        Roster::MergedList | Roster::ReplacedList if now.list.is_empty() => main().collect(),
+        Roster::MergedList | Roster::ReplacedList if named("every").is_some() => ids().collect(),
+        Roster::MergedList | Roster::ReplacedList => {
+            let is_default = |item: &&Value| item.get("default").and_then(Value::as_bool) == Some(true);
+            let default = now.list.iter().find(is_default).or(now.list.first());
+            default
+                .and_then(|item| AgentId::parse(item.get("id")?.as_str()?).ok())
+                .into_iter()
+                .collect()
+        }
+    }
+}
