@@ -38,6 +38,8 @@ const WORDINGS: &[(&str, &str, &str)] = &[
      "the same, as a cause"),
     (r"(Too large resource version: \d+, current: )\d+", "${1}<version>",
      "each server counts its own writes"),
+    (r"(too old resource version: \d+ \()\d+", "${1}<version>",
+     "the same: from where on each knows what happened"),
     (r"requested .* without impersonating a user name", "requested groups without impersonating a user name",
      "a Go struct, printed"),
     (r#""<secret contents redacted>": .*"#, "<secret contents redacted>: <syntax>",
