@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ControlPlane;
-use super::call::{Call, Options, VersionMatch};
+use super::call::{Call, FieldValidation, Options, VersionMatch};
 use super::event_forms;
 use super::kind::{Kind, Nature, Subresource};
 use super::object::Object;
@@ -31,7 +31,11 @@ pub struct Answer {
 /// What a change is made with.
 pub enum Sent {
     Whole(Body),
-    Patch(Patch),
+    Patch {
+        patch: Patch,
+        /// What the patch says twice: `duplicate field "spec.foo"`.
+        twice: Vec<String>,
+    },
 }
 
 pub struct Listed {
@@ -171,20 +175,29 @@ impl ControlPlane {
             let Some(found) = found else {
                 return match self.first(call, sent, manager).await {
                     // Somebody was faster: then it is a change after all.
-                    Err(status) if status.code == 409 && matches!(sent, Sent::Patch(_)) => continue,
+                    Err(status) if status.code == 409 && matches!(sent, Sent::Patch { .. }) => continue,
                     made => made,
                 };
             };
             let stored = event_forms::shown(&call.kind, read(&found)?);
             let (by, next) = match sent {
                 Sent::Whole(body) => (By::Put, body.clone()),
-                Sent::Patch(Patch::Change(change)) => {
-                    (By::Patch, Body::of(change.onto(&call.kind.subject, &stored)?))
+                Sent::Patch {
+                    patch: Patch::Change(change),
+                    twice,
+                } => {
+                    let object = change.onto(&call.kind.subject, &stored)?;
+                    let twice = twice.clone();
+                    (By::Patch, Body { object, twice })
                 }
-                Sent::Patch(Patch::Apply(config)) => {
+                Sent::Patch {
+                    patch: Patch::Apply(config),
+                    twice,
+                } => {
                     let subresource = call.subresource.map(Subresource::name);
                     let subject = &call.kind.subject;
                     let applied = patch::apply(subject, Some(&stored), config, subresource, self.now())?;
+                    check_said_once(call, twice)?;
                     (By::Apply, Body::of(applied))
                 }
             };
@@ -232,9 +245,13 @@ impl ControlPlane {
     /// What is not there yet is made by an apply, and of some kinds by a whole object.
     async fn first(&self, call: &Call, sent: &Sent, manager: &str) -> Result<Answer, Status> {
         let body = match sent {
-            Sent::Patch(Patch::Apply(config)) if call.subresource.is_none() => {
+            Sent::Patch {
+                patch: Patch::Apply(config),
+                twice,
+            } if call.subresource.is_none() => {
                 let subject = &call.kind.subject;
                 let mut made = patch::apply(subject, None, config, None, self.now())?;
+                check_said_once(call, twice)?;
                 let name = call.name.as_deref().unwrap_or_default();
                 patch::check_created(subject, name, &made)?;
                 registry::check_name(call, &mut made)?;
@@ -248,7 +265,7 @@ impl ControlPlane {
                 }
                 body
             }
-            Sent::Whole(_) | Sent::Patch(_) => return Err(not_found(call)),
+            Sent::Whole(_) | Sent::Patch { .. } => return Err(not_found(call)),
         };
         self.create(call, body, manager).await
     }
@@ -382,6 +399,16 @@ fn resource_of(kind: &Kind) -> Result<ResourceName, Status> {
 
 fn not_found(call: &Call) -> Status {
     Status::not_found(&call.kind, call.name.as_deref().unwrap_or_default())
+}
+
+/// An apply is a document of its own: what it says twice is no part of the object any more.
+fn check_said_once(call: &Call, twice: &[String]) -> Result<(), Status> {
+    match (call.options.field_validation, twice) {
+        (FieldValidation::Strict, [first, ..]) => Err(Status::bad_request(format!(
+            "error strict decoding YAML: error converting YAML to JSON: {first}"
+        ))),
+        (FieldValidation::Strict | FieldValidation::Warn | FieldValidation::Ignore, _) => Ok(()),
+    }
 }
 
 /// What the store holds, parsed. It wrote it itself.

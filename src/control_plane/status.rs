@@ -406,6 +406,29 @@ impl Status {
         status
     }
 
+    /// Something that another object names.
+    pub fn nothing_named(plural: &str, name: &str) -> Self {
+        let mut status = Self::new(404, Reason::NotFound, format!("{plural} \"{name}\" not found"));
+        status.details = Some(Box::new(Details {
+            name: name.to_owned(),
+            kind: plural.to_owned(),
+            ..Details::default()
+        }));
+        status
+    }
+
+    /// Something that another object names, but means another.
+    pub fn conflict_named(kind: &str, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {kind} \"{name}\": {why}");
+        let mut status = Self::new(409, Reason::Conflict, message);
+        status.details = Some(Box::new(Details {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            ..Details::default()
+        }));
+        status
+    }
+
     /// What the API server answers where it has no word for it.
     pub fn unexplained(message: impl Into<String>) -> Self {
         Self::new(500, Reason::Unknown, message)

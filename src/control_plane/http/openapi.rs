@@ -66,6 +66,20 @@ pub(super) fn second(kinds: &Kinds) -> Value {
     })
 }
 
+pub(super) const SECOND_MEDIA: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
+/// The OpenAPI v2 document as kubectl asks for it, in protobuf, about what it does not find in v3: kinds that are not
+/// served, and lists. It says that nothing is known of them; in JSON kubectl would not take it, and give up.
+pub(super) fn second_in_protobuf() -> Vec<u8> {
+    let text = |field: u8, bytes: &[u8]| -> Vec<u8> {
+        let length = u8::try_from(bytes.len()).unwrap_or_default();
+        // A field's number and that bytes follow, and how many: less than 128, so one byte.
+        [&[field << 3 | 2, length], bytes].concat()
+    };
+    let info = [text(1, b"Kubernetes"), text(2, b"1.36")].concat();
+    [text(1, b"2.0"), text(2, &info)].concat()
+}
+
 fn group_versions(kinds: &Kinds) -> Vec<(String, String)> {
     let mut all: Vec<_> = kinds
         .all()
@@ -260,6 +274,12 @@ fn second_item(item: Value) -> Value {
 mod tests {
     use super::*;
     use crate::control_plane::kinds;
+
+    #[test]
+    fn what_kubectl_reads_as_protobuf_is_some() {
+        let document = second_in_protobuf();
+        assert_eq!(document, b"\x0a\x032.0\x12\x12\x0a\x0aKubernetes\x12\x041.36");
+    }
 
     #[test]
     fn every_document_that_the_index_names_is_there() {
