@@ -136,14 +136,11 @@ fn admit(state: &mut State, call: &Call<'_>, key: &str, run_id: &str) -> Answer 
     session.status = Some("running");
     session.system_sent = true;
     session.touch(now_ms);
-    match contract {
-        // Its history has a message when the turn is over; until then only what continues a session is kept.
-        Contract::V2026_9_6 if is_first => session.unwritten = true,
-        Contract::V2026_9_6 => session.pending.push(pending),
-        Contract::V2026_7_35 => session.hear(said.clone(), run_id),
-        // Nothing is written down of a turn that fails.
-        Contract::V2026_2_9 if call.world.settings.turns == Turns::Fail => {}
-        Contract::V2026_2_9 => session.hear(said.clone(), run_id),
+    // "started" is said before anything is written down, except that 2026.9.6 keeps what continues a session.
+    session.unwritten |= is_first;
+    if contract == Contract::V2026_9_6 && !is_first {
+        session.pending.push(pending);
+        session.unwritten = false;
     }
     let (world, run_id_owned, key_owned) = (Arc::clone(call.world), run_id.to_owned(), key.to_owned());
     call.world
@@ -209,7 +206,23 @@ async fn turn(world: &Arc<World>, run_id: &str, key: &str, said: Value) {
             state.consume_bootstrap(&workspace, contract);
         }
     }
-    world.pause(TURN).await;
+    world.pause(TURN / 3).await;
+    let writes_early = match contract {
+        // Its history has a message when the turn is over.
+        Contract::V2026_9_6 => false,
+        Contract::V2026_7_35 => true,
+        // Nothing is written down of a turn that fails.
+        Contract::V2026_2_9 => world.settings.turns != Turns::Fail,
+    };
+    if writes_early {
+        let mut state = world.lock();
+        if state.runs.0.contains_key(run_id)
+            && let Some(session) = state.sessions.find_mut(key)
+        {
+            session.hear(said.clone(), run_id);
+        }
+    }
+    world.pause(TURN * 2 / 3).await;
     let mut state = world.lock();
     let now_ms = world.clock.now_ms();
     let (error, reply) = match &world.settings.turns {
@@ -227,6 +240,7 @@ async fn turn(world: &Arc<World>, run_id: &str, key: &str, said: Value) {
     if let Some(session) = state.sessions.find_mut(key) {
         session.status = Some(if error.is_some() { "failed" } else { "done" });
         session.touch(now_ms);
+        session.unwritten = false;
         if contract == Contract::V2026_9_6 {
             session.pending.retain(|pending| pending.run_id != run_id);
             session.hear(said, run_id);

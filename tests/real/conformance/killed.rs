@@ -186,7 +186,8 @@ pub async fn what_was_answered(s: &mut Subject) -> Seen {
     seen
 }
 
-/// A write that was not answered: afterwards it is there as a whole or not at all, and can be done again.
+/// A write that was not answered: afterwards it is there as a whole or not at all. How soon it can be done again is not
+/// observed: a 2026.9.6 that has just started may take minutes to answer a config.patch.
 pub async fn a_write_under_way(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
@@ -207,7 +208,5 @@ pub async fn a_write_under_way(s: &mut Subject) -> Seen {
     let text = config["agents"].to_string();
     let (one, two) = (text.contains("\"cut-1\""), text.contains("\"cut-2\""));
     seen.line("both or none", one == two);
-    let again = s.patch(&mut client, &raw).await;
-    seen.answer("again", &again, &["/ok"]);
     seen
 }
