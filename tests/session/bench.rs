@@ -56,7 +56,8 @@ impl Bench {
         let foreign = json!({ "name": "Foreign", "workspace": "/w/foreign", "tools": { "deny": ["exec"] } });
         let config = match contract {
             Contract::V2026_9_6 => {
-                json!({ "agents": { "ownership": "explicit", "entries": { "foreign": foreign, "main": {} } } })
+                json!({ "agents": { "ownership": "explicit", "entries": { "foreign": foreign, "main": {} },
+                    "defaults": { "heartbeat": { "agentId": "main" } } } })
             }
             Contract::V2026_7_35 | Contract::V2026_2_9 => {
                 let mut listed = foreign;

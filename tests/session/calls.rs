@@ -17,6 +17,7 @@ async fn files_are_written_read_and_compared_by_hash_where_there_is_one() {
         let Online {
             connection,
             contract: profile,
+            address: _,
         } = bench.online().await;
         for name in profile.documents {
             let hash = connection.file_set(&id("a"), name, "one", None).await.unwrap();
