@@ -94,6 +94,11 @@ impl Bench {
         online(&self.session).await
     }
 
+    /// The session is to be connected to another address. (The same gateway answers there.)
+    pub(crate) fn move_to(&self, url: &str) {
+        self.session.want(wanted(url));
+    }
+
     /// The entry of an agent as it stands in the gateway.
     pub(crate) fn entry(&self, agent: &str) -> Option<Value> {
         let config = self.gateway.config();
@@ -144,6 +149,11 @@ impl Bench {
 
     pub(crate) fn writes(&self) -> u64 {
         self.gateway.calls_of("config.patch")
+    }
+
+    /// Otherwise a test of it shows nothing.
+    pub(crate) fn assert_struck(&self, told: &str) {
+        assert_eq!(self.gateway.armed(), 0, "{told}: the fault was never met");
     }
 
     pub(crate) fn assert_foreign_untouched(&self) {
@@ -202,9 +212,13 @@ fn session_to(
             }
         }),
     };
-    let wanted = Wanted {
+    Session::start(wanted("ws://gateway:18789"), surroundings, 7, || {})
+}
+
+fn wanted(url: &str) -> Wanted {
+    Wanted {
         target: Target {
-            address: Address::parse("ws://gateway:18789").unwrap(),
+            address: Address::parse(url).unwrap(),
             trust: Trust::System,
             credentials: Credentials {
                 token: Token::from_bytes(TOKEN.as_bytes()).ok(),
@@ -212,8 +226,7 @@ fn session_to(
             },
         },
         ask: String::new(),
-    };
-    Session::start(wanted, surroundings, 7, || {})
+    }
 }
 
 async fn online(session: &Session) -> Online {
