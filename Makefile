@@ -5,7 +5,8 @@ help:
 	@echo 'make run    everything on this machine: a Kubernetes API, the controller, a simulated gateway, a fleet'
 	@echo 'make test   everything that this machine can prove, with a table of evidence at the end'
 	@echo 'make conformance   what gateways say, real and simulated, against what is recorded (takes about 8 minutes)'
-	@echo 'make soak   gateways are killed while agents are provisioned, ROUNDS=50 times or as often as you like'
+	@echo 'make soak   gateways are killed while agents are provisioned, ROUNDS=50 times or as often as you like;'
+	@echo '            and STEPS=50000 random operations on the control plane and on a real kube-apiserver'
 	@echo 'make bench  how fast the gateway client is beside frames written by hand (about 15 minutes)'
 	@echo 'make lint   formatting and clippy'
 	@echo 'make crds   writes crds/ from the types'
@@ -20,11 +21,13 @@ test:
 conformance:
 	cargo test --no-fail-fast --test real conformance:: -- --test-threads=1 --nocapture
 
-# KILL_SEED=... plays the same moments again.
+# KILL_SEED=... plays the same moments again, KUBE_SEED=... the same operations.
 ROUNDS ?= 50
+STEPS ?= 50000
 soak:
 	ROUNDS=$(ROUNDS) cargo test --test kill -- --nocapture
 	ROUNDS=$(ROUNDS) cargo test --test real kill:: -- --nocapture
+	KUBE_STEPS=$(STEPS) cargo test --test real kube_conformance::random -- --nocapture
 
 bench:
 	cargo bench --bench gateway

@@ -243,18 +243,23 @@ impl Call {
 
 impl Path {
     /// What is done there, whether it is served or not: who may not do it is not told.
-    pub fn deed(&self, method: &str, query: &str) -> Option<Deed> {
-        let Self::Objects {
-            group,
-            version: _,
-            plural,
-            namespace,
-            name,
-            subresource,
-            watched,
-        } = self
-        else {
-            return None;
+    pub fn deed(&self, method: &str, query: &str) -> Deed {
+        let (group, plural, namespace, name, subresource, watched) = match self {
+            Self::Objects {
+                group,
+                version: _,
+                plural,
+                namespace,
+                name,
+                subresource,
+                watched,
+            } => (group, plural, namespace, name, subresource, watched),
+            Self::Other(parts) => {
+                return Deed::Path {
+                    verb: method.to_lowercase(),
+                    path: format!("/{}", parts.join("/")),
+                };
+            }
         };
         let mut watch = false;
         let options = Options::parse(query, &mut watch).unwrap_or_default();
@@ -264,7 +269,7 @@ impl Path {
             None => method.to_lowercase(),
         };
         let is_namespace = group.is_empty() && plural == "namespaces";
-        Some(Deed::Objects {
+        Deed::Objects {
             verb,
             group: group.clone(),
             resource: match subresource {
@@ -278,7 +283,7 @@ impl Path {
                 namespace.clone()
             },
             name: name.clone().or_else(|| options.only_name()),
-        })
+        }
     }
 }
 
@@ -468,7 +473,7 @@ fn unspeakable(name: &str) -> Option<String> {
     }
 }
 
-fn decoded(part: &str) -> String {
+pub(super) fn decoded(part: &str) -> String {
     percent_encoding::percent_decode_str(part)
         .decode_utf8_lossy()
         .into_owned()

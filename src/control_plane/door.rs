@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::ControlPlane;
-use super::access::token::Bearer;
-use super::access::{AUTHENTICATED, Deed, MASTERS, Policy, User, rules};
+use super::access::token::{AUDIENCE, Bearer, Claims, Wrong};
+use super::access::{Deed, MASTERS, Policy, User, rules};
 use super::call::Call;
 use super::kind::{Kind, Nature};
 use super::object::Object;
@@ -16,57 +16,53 @@ use super::store::{Key, Paging, Prefix, ResourceName};
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 impl ControlPlane {
-    /// None: the token is not good. A ServiceAccount's is good for as long as that account is there.
+    /// None: the token opens nothing here.
     pub fn user_of(&self, token: &str) -> Option<User> {
-        match self.tokens().check(token, self.now())? {
-            Bearer::Admin(user) => Some(user),
-            Bearer::Account(claims) => {
-                let accounts = ResourceName::new("serviceaccounts").ok()?;
-                let key = Key::new(&accounts, Some(&claims.namespace), &claims.name).ok()?;
-                let account = self.store().get(&key)?.object().ok()?;
-                (account.uid() == Some(&claims.uid)).then(|| {
-                    User::service_account(&claims.namespace, &claims.name, &claims.uid).by_token(&claims.id)
-                })
-            }
-        }
+        self.holder(token, &[]).ok().map(|(user, _)| user)
     }
 
-    /// An administrator may act as somebody else (`kubectl --as`).
-    pub fn act_as(&self, user: User, name: Option<&str>, groups: &[String]) -> Result<User, Status> {
-        let Some(name) = name.filter(|name| !name.is_empty()) else {
-            if groups.is_empty() {
-                return Ok(user);
+    /// Who holds a token, and for which of the wanted audiences it is good (none wanted: ours). A ServiceAccount's is good
+    /// for as long as that account is there, and the Secret that it is bound to.
+    pub(super) fn holder(&self, token: &str, wanted: &[String]) -> Result<(User, Vec<String>), Wrong> {
+        let ours = [AUDIENCE.to_owned()];
+        let wanted = if wanted.is_empty() { &ours } else { wanted };
+        let (user, made_for) = match self.tokens().check(token, self.now())? {
+            Bearer::Admin(user) => (user, ours.to_vec()),
+            Bearer::Account(claims) => (self.account_of(&claims)?, claims.audiences),
+        };
+        let good: Vec<String> = made_for
+            .iter()
+            .filter(|audience| wanted.contains(audience))
+            .cloned()
+            .collect();
+        if good.is_empty() {
+            let wanted = wanted.to_vec();
+            return Err(Wrong::ForOthers { made_for, wanted });
+        }
+        Ok((user, good))
+    }
+
+    fn account_of(&self, claims: &Claims) -> Result<User, Wrong> {
+        let uid_of = |resource: &str, name: &str| {
+            let resource = ResourceName::new(resource).ok()?;
+            let key = Key::new(&resource, Some(&claims.namespace), name).ok()?;
+            let object = self.store().get(&key)?.object().ok()?;
+            object.uid().map(str::to_owned)
+        };
+        let name = claims.name.clone();
+        let is = uid_of("serviceaccounts", &name).ok_or(Wrong::NoAccount { name })?;
+        if is != claims.uid {
+            let said = claims.uid.clone();
+            return Err(Wrong::AnotherAccount { is, said });
+        }
+        if let Some((secret, said)) = &claims.secret {
+            let is = uid_of("secrets", secret).ok_or(Wrong::SecretIsGone)?;
+            if is != *said {
+                let said = said.clone();
+                return Err(Wrong::AnotherSecret { is, said });
             }
-            return Err(Status::bad_request(format!(
-                "requested groups {groups:?} without impersonating a user name"
-            )));
-        };
-        if !user.is_in(MASTERS) {
-            let why = format!(
-                "User \"{}\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope",
-                user.name
-            );
-            return Err(Status::forbidden_to(&format!(
-                "users \"{name}\" is forbidden: {why}"
-            )));
         }
-        let mut other = User {
-            name: name.to_owned(),
-            uid: String::new(),
-            groups: groups.to_vec(),
-            extra: std::collections::BTreeMap::new(),
-        };
-        if let Some((namespace, account)) = name
-            .strip_prefix("system:serviceaccount:")
-            .and_then(|rest| rest.split_once(':'))
-            && groups.is_empty()
-        {
-            other.groups = User::service_account(namespace, account, "").groups;
-        }
-        if !other.is_in(AUTHENTICATED) && name != "system:anonymous" {
-            other.groups.push(AUTHENTICATED.to_owned());
-        }
-        Ok(other)
+        Ok(User::service_account(&claims.namespace, &claims.name, &claims.uid).by_token(&claims.id))
     }
 
     pub fn may(&self, user: &User, deed: &Deed) -> bool {

@@ -3,6 +3,7 @@
 //! kube-apiserver does.
 
 pub mod access;
+mod act_as;
 mod beginning;
 pub mod call;
 pub mod collect;
@@ -21,6 +22,7 @@ pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod store;
+mod token_request;
 
 pub use object::Object;
 pub use status::{Cause, Status};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ControlPlane;
-use super::call::{Call, Options, VersionMatch};
+use super::call::{Call, FieldValidation, Options, VersionMatch};
 use super::event_forms;
 use super::kind::{Kind, Nature, Subresource};
 use super::object::Object;
@@ -31,7 +31,11 @@ pub struct Answer {
 /// What a change is made with.
 pub enum Sent {
     Whole(Body),
-    Patch(Patch),
+    Patch {
+        patch: Patch,
+        /// What the patch says twice: `duplicate field "spec.foo"`.
+        twice: Vec<String>,
+    },
 }
 
 pub struct Listed {
@@ -89,7 +93,7 @@ impl ControlPlane {
             let page = self
                 .store()
                 .list(&prefix, &paging)
-                .map_err(|error| out_of_reach(error, options.go_on.is_some()))?;
+                .map_err(|error| out_of_reach(error, options.go_on.as_deref().unwrap_or_default()))?;
             revision = page.revision;
             remaining = page.remaining;
             last = page.items.last().map(|(key, _)| key.clone());
@@ -171,20 +175,29 @@ impl ControlPlane {
             let Some(found) = found else {
                 return match self.first(call, sent, manager).await {
                     // Somebody was faster: then it is a change after all.
-                    Err(status) if status.code == 409 && matches!(sent, Sent::Patch(_)) => continue,
+                    Err(status) if status.code == 409 && matches!(sent, Sent::Patch { .. }) => continue,
                     made => made,
                 };
             };
             let stored = event_forms::shown(&call.kind, read(&found)?);
             let (by, next) = match sent {
                 Sent::Whole(body) => (By::Put, body.clone()),
-                Sent::Patch(Patch::Change(change)) => {
-                    (By::Patch, Body::of(change.onto(&call.kind.subject, &stored)?))
+                Sent::Patch {
+                    patch: Patch::Change(change),
+                    twice,
+                } => {
+                    let object = change.onto(&call.kind.subject, &stored)?;
+                    let twice = twice.clone();
+                    (By::Patch, Body { object, twice })
                 }
-                Sent::Patch(Patch::Apply(config)) => {
+                Sent::Patch {
+                    patch: Patch::Apply(config),
+                    twice,
+                } => {
                     let subresource = call.subresource.map(Subresource::name);
                     let subject = &call.kind.subject;
                     let applied = patch::apply(subject, Some(&stored), config, subresource, self.now())?;
+                    check_said_once(call, twice)?;
                     (By::Apply, Body::of(applied))
                 }
             };
@@ -232,9 +245,13 @@ impl ControlPlane {
     /// What is not there yet is made by an apply, and of some kinds by a whole object.
     async fn first(&self, call: &Call, sent: &Sent, manager: &str) -> Result<Answer, Status> {
         let body = match sent {
-            Sent::Patch(Patch::Apply(config)) if call.subresource.is_none() => {
+            Sent::Patch {
+                patch: Patch::Apply(config),
+                twice,
+            } if call.subresource.is_none() => {
                 let subject = &call.kind.subject;
                 let mut made = patch::apply(subject, None, config, None, self.now())?;
+                check_said_once(call, twice)?;
                 let name = call.name.as_deref().unwrap_or_default();
                 patch::check_created(subject, name, &made)?;
                 registry::check_name(call, &mut made)?;
@@ -248,7 +265,7 @@ impl ControlPlane {
                 }
                 body
             }
-            Sent::Whole(_) | Sent::Patch(_) => return Err(not_found(call)),
+            Sent::Whole(_) | Sent::Patch { .. } => return Err(not_found(call)),
         };
         self.create(call, body, manager).await
     }
@@ -382,6 +399,16 @@ fn resource_of(kind: &Kind) -> Result<ResourceName, Status> {
 
 fn not_found(call: &Call) -> Status {
     Status::not_found(&call.kind, call.name.as_deref().unwrap_or_default())
+}
+
+/// An apply is a document of its own: what it says twice is no part of the object any more.
+fn check_said_once(call: &Call, twice: &[String]) -> Result<(), Status> {
+    match (call.options.field_validation, twice) {
+        (FieldValidation::Strict, [first, ..]) => Err(Status::bad_request(format!(
+            "error strict decoding YAML: error converting YAML to JSON: {first}"
+        ))),
+        (FieldValidation::Strict | FieldValidation::Warn | FieldValidation::Ignore, _) => Ok(()),
+    }
 }
 
 /// What the store holds, parsed. It wrote it itself.
@@ -555,15 +582,20 @@ pub(super) fn revision_of(version: &str) -> Result<Revision, Status> {
     })
 }
 
-fn out_of_reach(error: OutOfReach, later_page: bool) -> Status {
+/// `page`: the token by which a later page was asked for, if one was.
+fn out_of_reach(error: OutOfReach, page: &str) -> Status {
     match error {
         OutOfReach::Ahead { asked, current } => Status::too_large_version(asked.0, current.0),
-        OutOfReach::Expired { .. } if later_page => Status::expired(
-            "The provided continue parameter is too old to display a consistent list result. You can start a new list \
-             without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
-             results. Continuing with the provided token results in an inconsistent list - objects that were created, \
-             modified, or deleted between the time the first chunk was returned and now may show up in the list.",
-        ),
+        OutOfReach::Expired { .. } if !page.is_empty() => {
+            let mut status = Status::expired(
+                "The provided continue parameter is too old to display a consistent list result. You can start a new list \
+                 without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
+                 results. Continuing with the provided token results in an inconsistent list - objects that were created, \
+                 modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+            );
+            status.go_on = Continue::regardless(page);
+            status
+        }
         OutOfReach::Expired { .. } => {
             Status::expired("The resourceVersion for the provided list is too old.")
         }
@@ -574,7 +606,8 @@ fn out_of_reach(error: OutOfReach, later_page: bool) -> Status {
 #[derive(Serialize, Deserialize)]
 struct Continue {
     v: String,
-    rv: u64,
+    /// -1: whatever there is now.
+    rv: i64,
     start: String,
 }
 
@@ -586,10 +619,18 @@ impl Continue {
         };
         let token = Self {
             v: "meta.k8s.io/v1".to_owned(),
-            rv: revision.0,
+            rv: i64::try_from(revision.0).unwrap_or(i64::MAX),
             start,
         };
         URL_SAFE_NO_PAD.encode(serde_json::to_string(&token).unwrap_or_default())
+    }
+
+    /// The same page, as it is now.
+    fn regardless(token: &str) -> Option<String> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let token: Self = serde_json::from_slice(&bytes).ok()?;
+        let token = Self { rv: -1, ..token };
+        Some(URL_SAFE_NO_PAD.encode(serde_json::to_string(&token).ok()?))
     }
 
     fn read(token: &str, prefix: &Prefix) -> Result<(Key, Option<Revision>), Status> {
@@ -613,6 +654,6 @@ impl Continue {
             None => (None, start.as_str()),
         };
         let key = Key::new(prefix.resource(), namespace, name).map_err(|error| wrong(&error.to_string()))?;
-        Ok((key, Some(Revision(rv))))
+        Ok((key, u64::try_from(rv).ok().map(Revision)))
     }
 }

@@ -1,11 +1,8 @@
-//! Questions that are answered and not stored: whose token is this, may they, who am I; and tokens for ServiceAccounts.
+//! Questions that are answered and not stored: whose token is this, may they, who am I.
 
-use jiff::SignedDuration;
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::ControlPlane;
-use super::access::token::{AUDIENCE, Claims};
 use super::access::{Deed, MASTERS, User};
 use super::call::Call;
 use super::kind::Review;
@@ -34,7 +31,15 @@ impl ControlPlane {
             }
             Review::OwnRules => self.rules(&call.user, &spec),
         };
-        let mut question = self.owned(&call.kind.subject, question, manager, None);
+        // Whoever asks what he may gets an answer that is about nobody in particular.
+        if review == Review::OwnRules {
+            let (kind, version) = (&call.kind.names.kind, call.kind.api_version());
+            let answer = json!({
+                "kind": kind, "apiVersion": version, "metadata": {}, "spec": {}, "status": status,
+            });
+            return Ok(Object::of(answer).unwrap_or_default());
+        }
+        let mut question = self.owned(&call.kind.subject, json!({}), question, manager, None);
         if review == Review::OwnName {
             let now = json!(shown(self.now()));
             question
@@ -46,15 +51,16 @@ impl ControlPlane {
     }
 
     /// A question says who asked it, as everything that is written does.
-    fn owned(
+    pub(super) fn owned(
         &self,
         subject: &Subject,
+        blank_spec: Value,
         mut question: Object,
         manager: &str,
         subresource: Option<&str>,
     ) -> Object {
         let mut blank = subject.blank();
-        blank.fields_mut().insert("spec".to_owned(), json!({}));
+        blank.fields_mut().insert("spec".to_owned(), blank_spec);
         for (name, value) in [
             ("kind", json!(subject.kind)),
             ("apiVersion", json!(subject.api_version())),
@@ -72,15 +78,9 @@ impl ControlPlane {
             .get("audiences")
             .and_then(|audiences| serde_json::from_value(audiences.clone()).ok())
             .unwrap_or_default();
-        match self.user_of(token) {
-            Some(_) if !wanted.is_empty() && !wanted.iter().any(|audience| audience == AUDIENCE) => json!({
-                "user": {},
-                "error": format!(
-                    "[invalid bearer token, token audiences [{AUDIENCE:?}] is invalid for the target audiences {wanted:?}]"
-                ),
-            }),
-            Some(user) => json!({ "authenticated": true, "user": user, "audiences": [AUDIENCE] }),
-            None => json!({ "user": {}, "error": "invalid bearer token" }),
+        match self.holder(token, &wanted) {
+            Ok((user, audiences)) => json!({ "authenticated": true, "user": user, "audiences": audiences }),
+            Err(wrong) => json!({ "user": {}, "error": wrong.to_string() }),
         }
     }
 
@@ -102,15 +102,32 @@ impl ControlPlane {
     fn rules(&self, user: &User, spec: &Value) -> Value {
         let namespace = spec.get("namespace").and_then(Value::as_str);
         let policy = self.policy();
-        let mut resources = vec![json!({
-            "verbs": ["create"],
-            "apiGroups": ["authorization.k8s.io"],
-            "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
-        })];
-        let mut urls = vec![json!({
-            "verbs": ["get"],
-            "nonResourceURLs": ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version"],
-        })];
+        let mut resources = vec![
+            json!({
+                "verbs": ["create"],
+                "apiGroups": ["authorization.k8s.io"],
+                "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
+            }),
+            json!({ "verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"] }),
+        ];
+        let health = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
+        let discovery = [
+            "/api",
+            "/api/*",
+            "/apis",
+            "/apis/*",
+            "/healthz",
+            "/livez",
+            "/openapi",
+            "/openapi/*",
+            "/readyz",
+            "/version",
+            "/version/",
+        ];
+        let mut urls = vec![
+            json!({ "verbs": ["get"], "nonResourceURLs": health }),
+            json!({ "verbs": ["get"], "nonResourceURLs": discovery }),
+        ];
         if user.is_in(MASTERS) {
             resources.push(json!({ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }));
             urls.push(json!({ "verbs": ["*"], "nonResourceURLs": ["*"] }));
@@ -134,112 +151,6 @@ impl ControlPlane {
         }
         json!({ "resourceRules": resources, "nonResourceRules": urls, "incomplete": false })
     }
-
-    /// A token for the ServiceAccount that the call names.
-    pub fn token_request(&self, call: &Call, mut question: Object, manager: &str) -> Result<Object, Status> {
-        const SHORTEST: i64 = 600;
-        const USUAL: i64 = 3600;
-        // Longer ones are made shorter, as the API server may.
-        const LONGEST: i64 = 365 * 24 * 3600;
-        let account = self.get(call)?;
-        let spec = question.fields().get("spec").cloned().unwrap_or_default();
-        let asked = spec
-            .get("expirationSeconds")
-            .and_then(Value::as_i64)
-            .unwrap_or(USUAL);
-        let is = question
-            .fields()
-            .get("kind")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        if !matches!(is, "" | TOKEN_REQUEST) {
-            let version = question
-                .fields()
-                .get("apiVersion")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            return Err(Status::bad_request(format!(
-                "{is} in version {version:?} cannot be handled as a {TOKEN_REQUEST}: unknown conversion"
-            )));
-        }
-        let named = question.name().unwrap_or_default();
-        if !named.is_empty() && call.name.as_deref() != Some(named) {
-            let why = "must match the service account name if specified";
-            let cause = Cause::invalid("metadata.name", &json!(named), why);
-            let name = call.name.as_deref().unwrap_or_default();
-            return Err(Status::invalid_token_request(name, cause));
-        }
-        let wrong = if asked < SHORTEST {
-            Some("may not specify a duration less than 10 minutes")
-        } else if asked > 1 << 32 {
-            Some("may not specify a duration larger than 2^32 seconds")
-        } else {
-            None
-        };
-        if let Some(why) = wrong {
-            let cause = Cause::invalid("spec.expirationSeconds", &json!(asked), why);
-            return Err(Status::invalid_token_request("", cause));
-        }
-        let audiences: Vec<String> = spec
-            .get("audiences")
-            .and_then(|audiences| serde_json::from_value(audiences.clone()).ok())
-            .filter(|audiences: &Vec<String>| !audiences.is_empty())
-            .unwrap_or_else(|| vec![AUDIENCE.to_owned()]);
-        let now = self.now();
-        let until = now + SignedDuration::from_secs(asked.min(LONGEST));
-        let claims = Claims {
-            namespace: account.namespace().unwrap_or_default().to_owned(),
-            name: account.name().unwrap_or_default().to_owned(),
-            uid: account.uid().unwrap_or_default().to_owned(),
-            audiences: audiences.clone(),
-            until,
-            id: self.fresh_words().0,
-        };
-        let token = self.tokens().sign(&claims, now);
-        let mut sent = spec;
-        if let Some(sent) = sent.as_object_mut() {
-            sent.entry("expirationSeconds").or_insert_with(|| json!(USUAL));
-        } else {
-            sent = json!({ "expirationSeconds": USUAL });
-        }
-        question.fields_mut().insert("spec".to_owned(), sent);
-        let mut question = self.owned(&token_requests(), question, manager, Some("token"));
-        for (name, value) in [
-            ("uid", claims.uid),
-            ("name", claims.name),
-            ("namespace", claims.namespace),
-            ("creationTimestamp", shown(now)),
-        ] {
-            question.metadata_mut().insert(name.to_owned(), json!(value));
-        }
-        let fields = question.fields_mut();
-        fields.insert(
-            "spec".to_owned(),
-            json!({ "audiences": audiences, "expirationSeconds": asked.min(LONGEST), "boundObjectRef": null }),
-        );
-        fields.insert(
-            "status".to_owned(),
-            json!({ "token": token.expose_secret(), "expirationTimestamp": shown(until) }),
-        );
-        Ok(question)
-    }
-}
-
-const TOKEN_REQUEST: &str = "TokenRequest";
-
-fn token_requests() -> Subject {
-    let schema = json!({ "type": "object", "properties": { "spec": { "type": "object", "properties": {
-        "audiences": { "type": "array", "items": { "type": "string" } },
-        "expirationSeconds": { "type": "integer" },
-    } } } });
-    Subject::custom(
-        "authentication.k8s.io",
-        "v1",
-        TOKEN_REQUEST,
-        "tokenrequests",
-        false,
-        &schema,
-    )
 }
 
 /// What must be said to get an answer.
@@ -308,7 +219,7 @@ fn check_question(call: &Call, review: Review, question: &Object, spec: &Value) 
     Err(Status::invalid_question(causes))
 }
 
-fn shown(time: jiff::Timestamp) -> String {
+pub(super) fn shown(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 

@@ -15,6 +15,8 @@ pub struct Status {
     pub details: Option<Box<Details>>,
     /// What was noticed before it was refused.
     pub warnings: Vec<String>,
+    /// By which the rest of a list can still be had, though not as it was.
+    pub go_on: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -71,6 +73,7 @@ impl Status {
             message: message.into(),
             details: None,
             warnings: Vec::new(),
+            go_on: None,
         }
     }
 
@@ -406,6 +409,29 @@ impl Status {
         status
     }
 
+    /// Something that another object names.
+    pub fn nothing_named(plural: &str, name: &str) -> Self {
+        let mut status = Self::new(404, Reason::NotFound, format!("{plural} \"{name}\" not found"));
+        status.details = Some(Box::new(Details {
+            name: name.to_owned(),
+            kind: plural.to_owned(),
+            ..Details::default()
+        }));
+        status
+    }
+
+    /// Something that another object names, but means another.
+    pub fn conflict_named(kind: &str, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {kind} \"{name}\": {why}");
+        let mut status = Self::new(409, Reason::Conflict, message);
+        status.details = Some(Box::new(Details {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            ..Details::default()
+        }));
+        status
+    }
+
     /// What the API server answers where it has no word for it.
     pub fn unexplained(message: impl Into<String>) -> Self {
         Self::new(500, Reason::Unknown, message)
@@ -500,9 +526,13 @@ impl Status {
             message,
             details,
             warnings: _,
+            go_on,
         } = self;
+        let metadata = go_on
+            .as_ref()
+            .map_or_else(|| json!({}), |token| json!({ "continue": token }));
         let mut sent = json!({
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "kind": "Status", "apiVersion": "v1", "metadata": metadata, "status": "Failure",
             "message": message, "code": code,
         });
         if *reason != Reason::Unknown

@@ -27,6 +27,8 @@ pub struct Claims {
     pub until: Timestamp,
     /// The token's own.
     pub id: String,
+    /// Name and uid of the Secret with which it ends.
+    pub secret: Option<(String, String)>,
 }
 
 /// What a token is worth before anybody looked whether its ServiceAccount is still there.
@@ -34,6 +36,40 @@ pub struct Claims {
 pub enum Bearer {
     Admin(User),
     Account(Claims),
+}
+
+/// Why a token opens nothing. What it shows is what a TokenReview says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Wrong {
+    #[error("invalid bearer token")]
+    NotOurs,
+    #[error("[invalid bearer token, service account token has expired]")]
+    HasRunOut,
+    #[error(
+        "[invalid bearer token, token audiences {} is invalid for the target audiences {}]",
+        listed(made_for),
+        listed(wanted)
+    )]
+    ForOthers {
+        made_for: Vec<String>,
+        wanted: Vec<String>,
+    },
+    #[error("[invalid bearer token, serviceaccounts {name:?} not found]")]
+    NoAccount { name: String },
+    #[error("[invalid bearer token, service account UID ({is}) does not match claim ({said})]")]
+    AnotherAccount { is: String, said: String },
+    #[error("[invalid bearer token, service account token has been invalidated]")]
+    SecretIsGone,
+    #[error(
+        "[invalid bearer token, secret UID ({is}) does not match service account secret ref claim ({said})]"
+    )]
+    AnotherSecret { is: String, said: String },
+}
+
+/// `["a" "b"]`, as Go prints a list.
+fn listed(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+    format!("[{}]", words.join(" "))
 }
 
 /// A token names whom it was made for; this API is the only one here.
@@ -47,12 +83,21 @@ impl Tokens {
         }
     }
 
-    /// None: a token that we did not make, or that has run out.
-    pub fn check(&self, token: &str, now: Timestamp) -> Option<Bearer> {
+    /// For whom it was made is for the caller to look at, as is whether they are still there.
+    pub fn check(&self, token: &str, now: Timestamp) -> Result<Bearer, Wrong> {
         // Of equal length, so that the comparison tells nothing.
         if Sha256::digest(token) == Sha256::digest(self.admin.expose_secret()) {
-            return Some(Bearer::Admin(User::admin()));
+            return Ok(Bearer::Admin(User::admin()));
         }
+        let claims = self.read(token).ok_or(Wrong::NotOurs)?;
+        if claims.until <= now {
+            return Err(Wrong::HasRunOut);
+        }
+        Ok(Bearer::Account(claims))
+    }
+
+    /// None: we did not make it.
+    fn read(&self, token: &str) -> Option<Claims> {
         let (signed, signature) = token.rsplit_once('.')?;
         let signature = Signature::from_slice(&URL_SAFE_NO_PAD.decode(signature).ok()?).ok()?;
         self.key
@@ -61,15 +106,20 @@ impl Tokens {
             .ok()?;
         let (_, claims) = signed.split_once('.')?;
         let claims: Sent = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
-        let claims = claims.claims()?;
-        (claims.until > now && claims.audiences.iter().any(|audience| audience == AUDIENCE))
-            .then_some(Bearer::Account(claims))
+        claims.claims()
     }
 
     /// A JSON Web Token, as clients expect one.
     pub fn sign(&self, claims: &Claims, now: Timestamp) -> SecretString {
         let part = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let header = part(json!({ "alg": "EdDSA", "typ": "JWT" }));
+        let mut bound = json!({
+            "namespace": claims.namespace,
+            "serviceaccount": { "name": claims.name, "uid": claims.uid },
+        });
+        if let (Some((name, uid)), Some(bound)) = (&claims.secret, bound.as_object_mut()) {
+            bound.insert("secret".to_owned(), json!({ "name": name, "uid": uid }));
+        }
         let body = part(json!({
             "iss": AUDIENCE,
             "sub": format!("system:serviceaccount:{}:{}", claims.namespace, claims.name),
@@ -78,10 +128,7 @@ impl Tokens {
             "nbf": now.as_second(),
             "exp": claims.until.as_second(),
             "jti": claims.id,
-            "kubernetes.io": {
-                "namespace": claims.namespace,
-                "serviceaccount": { "name": claims.name, "uid": claims.uid },
-            },
+            "kubernetes.io": bound,
         }));
         let signed = format!("{header}.{body}");
         let signature = URL_SAFE_NO_PAD.encode(self.key.sign(signed.as_bytes()).to_bytes());
@@ -109,6 +156,8 @@ struct Sent {
 struct SentAccount {
     namespace: String,
     serviceaccount: SentName,
+    #[serde(default)]
+    secret: Option<SentName>,
 }
 
 #[derive(Deserialize)]
@@ -127,6 +176,7 @@ impl Sent {
                 SentAccount {
                     namespace,
                     serviceaccount: SentName { name, uid },
+                    secret,
                 },
         } = self;
         Some(Claims {
@@ -136,6 +186,7 @@ impl Sent {
             audiences: aud,
             until: Timestamp::from_second(exp).ok()?,
             id: jti,
+            secret: secret.map(|SentName { name, uid }| (name, uid)),
         })
     }
 }
@@ -156,38 +207,39 @@ mod tests {
             audiences: vec![AUDIENCE.to_owned()],
             until: Timestamp::from_second(2000).unwrap(),
             id: "t".to_owned(),
+            secret: None,
         }
     }
 
     #[test]
     fn a_token_is_good_until_its_time() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let token = tokens(1).sign(&claims(), at(1000));
-        let token = token.expose_secret();
-        assert_eq!(tokens(1).check(token, at(1999)), Some(Bearer::Account(claims())));
-        assert_eq!(tokens(1).check(token, at(2000)), None, "has run out");
-        assert_eq!(tokens(2).check(token, at(1000)), None, "of another key");
-        let mut forged = token.to_owned();
-        forged.replace_range(40..41, if &token[40..41] == "A" { "B" } else { "A" });
-        assert_eq!(tokens(1).check(&forged, at(1000)), None, "changed");
-        let elsewhere = Claims {
-            audiences: vec!["elsewhere".to_owned()],
+        let bound = Claims {
+            secret: Some(("s".to_owned(), "v".to_owned())),
             ..claims()
         };
-        let token = tokens(1).sign(&elsewhere, at(1000));
-        assert_eq!(
-            tokens(1).check(token.expose_secret(), at(1000)),
-            None,
-            "for somebody else"
-        );
+        for claims in [claims(), bound] {
+            let token = tokens(1).sign(&claims, at(1000));
+            let token = token.expose_secret();
+            assert_eq!(tokens(1).check(token, at(1999)), Ok(Bearer::Account(claims)));
+            assert_eq!(tokens(1).check(token, at(2000)), Err(Wrong::HasRunOut));
+            assert_eq!(
+                tokens(2).check(token, at(1000)),
+                Err(Wrong::NotOurs),
+                "of another key"
+            );
+            let mut forged = token.to_owned();
+            forged.replace_range(40..41, if &token[40..41] == "A" { "B" } else { "A" });
+            assert_eq!(tokens(1).check(&forged, at(1000)), Err(Wrong::NotOurs), "changed");
+        }
     }
 
     #[test]
     fn the_administrators_token_is_one_word() {
         let now = Timestamp::from_second(0).unwrap();
-        assert_eq!(tokens(1).check("sesame", now), Some(Bearer::Admin(User::admin())));
+        assert_eq!(tokens(1).check("sesame", now), Ok(Bearer::Admin(User::admin())));
         for wrong in ["", "sesam", "sesame ", "a.b.c", "..", "."] {
-            assert_eq!(tokens(1).check(wrong, now), None, "{wrong:?}");
+            assert_eq!(tokens(1).check(wrong, now), Err(Wrong::NotOurs), "{wrong:?}");
         }
     }
 }

@@ -20,7 +20,8 @@ use serde_json::{Value, json};
 
 use super::ControlPlane;
 use super::access::{Deed, User};
-use super::call::{Call, Include, Path};
+use super::act_as::Wanted;
+use super::call::{Call, Include, Path, decoded};
 use super::kind::{Nature, Subresource, Verb};
 use super::object::Object;
 use super::objects::{Deleted, Sent};
@@ -88,15 +89,15 @@ where
 
 impl Service {
     async fn answer(&self, head: &axum::http::request::Parts, body: Body) -> Result<Response<Body>, Status> {
-        let user = self.user(&head.headers)?;
         let path = Path::parse(head.uri.path());
-        if let Path::Other(parts) = &path {
-            return self.fixed(&user, head, parts);
-        }
         let query = head.uri.query().unwrap_or_default();
-        if let Some(deed) = path.deed(head.method.as_str(), query) {
-            self.control_plane.check(&user, &deed)?;
+        let deed = path.deed(head.method.as_str(), query);
+        let user = self.user(&head.headers)?;
+        let user = self.control_plane.act_as(user, &wanted(&head.headers), &deed)?;
+        if let Path::Other(parts) = &path {
+            return self.fixed(&user, head, parts, &deed);
         }
+        self.control_plane.check(&user, &deed)?;
         if self.is_nowhere(&path, head.method == axum::http::Method::GET) {
             return Ok(show::plain(StatusCode::NOT_FOUND, "404 page not found\n"));
         }
@@ -184,7 +185,10 @@ impl Service {
                         return Err(status);
                     }
                 };
-                control_plane.change(call, &Sent::Patch(patch), &manager).await?
+                let twice = patch::said_twice(content_type, body);
+                control_plane
+                    .change(call, &Sent::Patch { patch, twice }, &manager)
+                    .await?
             }
             Verb::Delete | Verb::DeleteCollection => {
                 return self.delete(call, content_type, body, form).await;
@@ -261,20 +265,13 @@ impl Service {
         if let Some(user) = &self.user {
             return Ok(user.clone());
         }
-        let user = match text(headers, header::AUTHORIZATION.as_str()).split_once(' ') {
+        match text(headers, header::AUTHORIZATION.as_str()).split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => self
                 .control_plane
                 .user_of(token.trim())
-                .ok_or_else(Status::unauthorized)?,
-            Some(_) | None => User::anonymous(),
-        };
-        let groups: Vec<String> = headers
-            .get_all("impersonate-group")
-            .iter()
-            .filter_map(|group| group.to_str().ok().map(str::to_owned))
-            .collect();
-        let name = Some(text(headers, "impersonate-user"));
-        self.control_plane.act_as(user, name, &groups)
+                .ok_or_else(Status::unauthorized),
+            Some(_) | None => Ok(User::anonymous()),
+        }
     }
 
     /// What is no object: health, version, discovery, OpenAPI.
@@ -283,14 +280,10 @@ impl Service {
         user: &User,
         head: &axum::http::request::Parts,
         parts: &[String],
+        deed: &Deed,
     ) -> Result<Response<Body>, Status> {
         let words: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let path = format!("/{}", words.join("/"));
-        let deed = Deed::Path {
-            verb: head.method.as_str().to_lowercase(),
-            path,
-        };
-        if !self.control_plane.may(user, &deed) {
+        if !self.control_plane.may(user, deed) {
             let why = format!("forbidden: {}", deed.refused(user));
             return Err(Status::forbidden_to(&why));
         }
@@ -299,7 +292,14 @@ impl Service {
             return Err(Status::method_not_allowed());
         }
         let kinds = self.control_plane.kinds();
-        let form = Form::of(text(&head.headers, header::ACCEPT.as_str())).unwrap_or(Form::Json);
+        let accept = text(&head.headers, header::ACCEPT.as_str());
+        if accept.starts_with(openapi::SECOND_MEDIA) && words == ["openapi", "v2"] {
+            return Ok(show::bytes(
+                openapi::SECOND_ANSWERED,
+                openapi::second_in_protobuf(),
+            ));
+        }
+        let form = Form::of(accept).unwrap_or(Form::Json);
         let found = match words.as_slice() {
             ["healthz" | "livez" | "readyz"] | ["healthz" | "livez" | "readyz", "ping"] => {
                 return Ok(show::plain(StatusCode::OK, "ok"));
@@ -370,6 +370,26 @@ fn roots(kinds: &super::kind::Kinds) -> Vec<String> {
     paths
 }
 
+/// Whom the request shall be done as.
+fn wanted(headers: &HeaderMap) -> Wanted {
+    let all = |name: &header::HeaderName| -> Vec<String> {
+        let values = headers.get_all(name).iter();
+        values
+            .filter_map(|value| value.to_str().ok().map(str::to_owned))
+            .collect()
+    };
+    let extra = headers.keys().filter_map(|header| {
+        let key = header.as_str().strip_prefix("impersonate-extra-")?;
+        Some((decoded(key), all(header)))
+    });
+    Wanted {
+        name: text(headers, "impersonate-user").to_owned(),
+        uid: text(headers, "impersonate-uid").to_owned(),
+        groups: all(&header::HeaderName::from_static("impersonate-group")),
+        extra: extra.collect(),
+    }
+}
+
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers
         .get(name)
@@ -425,7 +445,8 @@ fn read(call: &Call, content_type: &str, bytes: &[u8]) -> Result<registry::Body,
         let why = format!("Object 'Kind' is missing in '{shown}'");
         return Err(unrecognized(call, &why, &shown));
     }
-    Ok(registry::Body { object, duplicates })
+    let twice = duplicates.iter().map(body::duplicate).collect();
+    Ok(registry::Body { object, twice })
 }
 
 fn read_value(call: &Call, content_type: &str, bytes: &[u8]) -> Result<body::Body, Status> {

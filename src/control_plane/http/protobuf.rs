@@ -178,8 +178,18 @@ const TOKEN_REQUEST: Table = &[
     (
         2,
         "spec",
-        Is::One(&[(1, "audiences", Is::Texts), (4, "expirationSeconds", Is::Number)]),
+        Is::One(&[
+            (1, "audiences", Is::Texts),
+            (3, "boundObjectRef", Is::One(BOUND)),
+            (4, "expirationSeconds", Is::Number),
+        ]),
     ),
+];
+const BOUND: Table = &[
+    (1, "kind", Is::Text),
+    (2, "apiVersion", Is::Text),
+    (3, "name", Is::Text),
+    (4, "uid", Is::Text),
 ];
 const TOKEN_REVIEW: Table = &[
     (1, "metadata", Is::One(METADATA)),

@@ -22,6 +22,10 @@ pub(super) fn plain(code: StatusCode, words: &'static str) -> Response<Body> {
     of_media(code, "text/plain; charset=utf-8", words)
 }
 
+pub(super) fn bytes(media: &'static str, bytes: Vec<u8>) -> Response<Body> {
+    of_media(StatusCode::OK, media, bytes)
+}
+
 fn of_media(code: StatusCode, media: &'static str, body: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(body.into());
     *response.status_mut() = code;

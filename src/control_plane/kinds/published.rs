@@ -18,7 +18,7 @@ pub(super) fn of<Kind: JsonSchema>() -> Value {
 }
 
 /// What objects of such a kind are checked against. The system's kinds are read into types of their own, which miss
-/// nothing and know no formats: what a schema requires is not refused here, but by each kind's rules.
+/// nothing and know no formats but how wide a number is: what a schema requires is not refused here, but by each kind's rules.
 pub(super) fn checked(open_api: &Value) -> Result<Schema, SchemaError> {
     let mut lenient = open_api.clone();
     loosen(&mut lenient);
@@ -32,7 +32,8 @@ fn loosen(schema: &mut Value) {
             if fields.get("required").is_some_and(Value::is_array) {
                 fields.remove("required");
             }
-            if fields.get("format").is_some_and(Value::is_string) {
+            let format = fields.get("format").and_then(Value::as_str);
+            if format.is_some_and(|format| format != "int32") {
                 fields.remove("format");
             }
             fields.values_mut().for_each(loosen);
@@ -59,7 +60,7 @@ pub(super) fn definition() -> Value {
     })
 }
 
-fn metadata() -> Value {
+pub(super) fn metadata() -> Value {
     of::<k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta>()
 }
 

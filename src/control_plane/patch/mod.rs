@@ -33,6 +33,7 @@ pub use track::{keep_times, manager_of, track};
 use serde_json::{Map, Value};
 
 use self::typed::value;
+use crate::control_plane::schema::body;
 use crate::control_plane::{Cause, Object, Status};
 
 const JSON: &str = "application/json-patch+json";
@@ -219,6 +220,18 @@ fn read_config(options: &Options, body: &[u8]) -> Result<Config, Status> {
         manager: options.field_manager.clone().unwrap_or_default(),
         force: options.force.unwrap_or_default(),
     })
+}
+
+/// What a body of JSON says twice, in the API server's words. Nothing where it cannot be read.
+pub fn said_twice(content_type: &str, body: &[u8]) -> Vec<String> {
+    let duplicates = body::read(body).map(|body| body.duplicates).unwrap_or_default();
+    let of_what = if content_type.starts_with(JSON) {
+        "json patch "
+    } else {
+        ""
+    };
+    let said = duplicates.iter().map(body::duplicate);
+    said.map(|said| format!("{of_what}{said}")).collect()
 }
 
 fn read_yaml(body: &[u8]) -> Result<Value, String> {

@@ -15,7 +15,7 @@ use super::call::{Call, FieldValidation};
 use super::kind::{Kind, Nature, Subresource};
 use super::object::Object;
 use super::patch;
-use super::schema::FieldPath;
+use super::schema::body;
 use super::status::Status;
 pub use delete::{DeleteOptions, Deletion, delete};
 pub(super) use metadata::{wrong_with_key, wrong_with_label};
@@ -25,15 +25,15 @@ pub use typed::blank;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Body {
     pub object: Object,
-    /// Fields that are there twice: the last one counts.
-    pub duplicates: Vec<FieldPath>,
+    /// `duplicate field "spec.foo"`: the last one counts.
+    pub twice: Vec<String>,
 }
 
 impl Body {
     pub fn of(object: Object) -> Self {
         Self {
             object,
-            duplicates: Vec::new(),
+            twice: Vec::new(),
         }
     }
 }
@@ -114,6 +114,7 @@ fn begin(call: &Call, mut sent: Object, by: By, manager: &str, moment: &Moment) 
     };
     natural::found(kind, &mut object);
     typed::settle(kind, &mut object);
+    settle_numbers(&mut object);
     Ok(object)
 }
 
@@ -208,17 +209,18 @@ fn go_on(
     };
     patch::keep_times(stored, &mut object);
     typed::settle(kind, &mut object);
-    let updated = if object == *stored {
-        Updated::Same
-    } else if object.is_being_deleted()
-        && object.finalizers().next().is_none()
-        && natural::may_go(kind, &object)
-    {
+    if object == *stored {
+        return Ok(Updated::Same);
+    }
+    // `1.0` where `1` was is a change all the same.
+    settle_numbers(&mut object);
+    let gone =
+        object.is_being_deleted() && object.finalizers().next().is_none() && natural::may_go(kind, &object);
+    Ok(if gone {
         Updated::Gone(object)
     } else {
         Updated::Put(object)
-    };
-    Ok(updated)
+    })
 }
 
 /// What came of a patch: where it is no object of the kind, the patch is to blame.
@@ -243,26 +245,29 @@ fn understand(
     kind: &Kind,
     Body {
         object: mut sent,
-        duplicates,
+        twice,
     }: Body,
     validation: FieldValidation,
 ) -> Result<(Object, Vec<String>), Status> {
     typed::without_nulls(kind, &mut sent);
     natural::readable(kind, &mut sent)?;
     let unknown = kind.schema.prune(&mut sent);
-    let unknown = unknown.iter().map(|field| format!("unknown field \"{field}\""));
-    let twice = duplicates
-        .iter()
-        .map(|field| format!("duplicate field \"{field}\""));
-    let wrong: Vec<String> = unknown.chain(twice).collect();
+    natural::whole_numbers(kind, &sent)?;
+    let wrong: Vec<String> = twice
+        .into_iter()
+        .chain(unknown.iter().map(body::unknown))
+        .collect();
     match validation {
         FieldValidation::Strict if !wrong.is_empty() => {
-            let words = format!("strict decoding error: {}", wrong.join(", "));
-            Err(natural::undecodable(kind, &words))
+            Err(natural::undecodable(kind, &body::strict_decoding_error(&wrong)))
         }
         FieldValidation::Warn => Ok((sent, wrong)),
         FieldValidation::Strict | FieldValidation::Ignore => Ok((sent, Vec::new())),
     }
+}
+
+fn settle_numbers(object: &mut Object) {
+    object.fields_mut().values_mut().for_each(body::settle_numbers);
 }
 
 /// A status is written alone, and everything but the status alone.

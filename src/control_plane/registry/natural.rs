@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{event, metadata, roles};
 use crate::control_plane::kind::{Kind, Nature};
 use crate::control_plane::object::Object;
+use crate::control_plane::schema::body;
 use crate::control_plane::status::{Cause, Status};
 
 pub(super) const PERMANENT_NAMESPACES: [&str; 4] =
@@ -66,7 +67,10 @@ pub(super) fn readable(kind: &Kind, sent: &mut Object) -> Result<(), Status> {
     sent.fields_mut().insert("apiVersion".to_owned(), json!(expected));
     // Others are read into types of their own: a wrong type is no object of the kind at all.
     let wrong = kind.schema.validate(sent, None);
-    match wrong.iter().find(|cause| cause.reason == "FieldValueTypeInvalid") {
+    let unreadable = |cause: &&Cause| {
+        cause.reason == "FieldValueTypeInvalid" || cause.message.contains("must be of type integer")
+    };
+    match wrong.iter().find(unreadable) {
         Some(cause) => {
             let why = format!(
                 "json: cannot unmarshal it into Go struct field {}.{}",
@@ -82,7 +86,11 @@ pub(super) fn readable(kind: &Kind, sent: &mut Object) -> Result<(), Status> {
 }
 
 /// An object of ours is read freely, its metadata is not.
-fn wrong_metadata(kind: &Kind, sent: &Object) -> Result<(), Status> {
+fn wrong_metadata(kind: &Kind, sent: &mut Object) -> Result<(), Status> {
+    let metadata = sent.fields_mut().get_mut("metadata");
+    if let Some(metadata) = metadata.filter(|metadata| !metadata.is_null()) {
+        body::settle_numbers(metadata);
+    }
     if let Some(metadata) = sent
         .fields()
         .get("metadata")
@@ -92,6 +100,28 @@ fn wrong_metadata(kind: &Kind, sent: &Object) -> Result<(), Status> {
         return Err(undecodable(kind, &why));
     }
     real_times(kind, sent)
+}
+
+/// Kubernetes' own kinds have no fractions.
+pub(super) fn whole_numbers(kind: &Kind, sent: &Object) -> Result<(), Status> {
+    let fraction = match kind.nature {
+        Nature::Custom => None,
+        Nature::Namespace
+        | Nature::Secret
+        | Nature::ConfigMap
+        | Nature::ServiceAccount
+        | Nature::Event
+        | Nature::NewEvent
+        | Nature::Lease
+        | Nature::Role
+        | Nature::RoleBinding
+        | Nature::Definition
+        | Nature::Review(_) => sent.fields().values().find_map(body::first_fraction),
+    };
+    fraction.map_or(Ok(()), |number| {
+        let why = format!("json: cannot unmarshal number {number} into a whole number");
+        Err(undecodable(kind, &why))
+    })
 }
 
 fn real_times(kind: &Kind, sent: &Object) -> Result<(), Status> {

@@ -147,19 +147,15 @@ impl<'de> Visitor<'de> for Place<'_> {
     }
 }
 
-/// As the API server writes it when all is checked: `1.0` is stored as `1`, and is a whole number from then on.
+/// As the API server writes it when all is checked: `1.0` is stored as `1`, and is a whole number from then on. What does
+/// not fit 63 bits stays a fraction.
 pub fn settle_numbers(value: &mut Value) {
     match value {
         Value::Null | Value::Bool(_) | Value::String(_) => {}
         Value::Number(number) => {
-            let printed = number
-                .as_f64()
-                .filter(|_| number.is_f64())
-                .map(|float| float.to_string());
-            if let Some(printed) = printed {
-                let whole = printed.parse::<i64>().map(Number::from);
-                let whole = whole.or_else(|_| printed.parse::<u64>().map(Number::from));
-                *number = whole.unwrap_or_else(|_| number.clone());
+            let printed = number.as_f64().filter(|_| number.is_f64());
+            if let Some(whole) = printed.and_then(|float| float.to_string().parse::<i64>().ok()) {
+                *number = whole.into();
             }
         }
         Value::Array(items) => items.iter_mut().for_each(settle_numbers),
@@ -167,16 +163,29 @@ pub fn settle_numbers(value: &mut Value) {
     }
 }
 
+/// A number that is written as a fraction, even `1.0`: what is read into a whole number takes none.
+pub fn first_fraction(value: &Value) -> Option<&Number> {
+    match value {
+        Value::Null | Value::Bool(_) | Value::String(_) => None,
+        Value::Number(number) => number.is_f64().then_some(number),
+        Value::Array(items) => items.iter().find_map(first_fraction),
+        Value::Object(fields) => fields.values().find_map(first_fraction),
+    }
+}
+
+/// `duplicate field "spec.foo"`
+pub fn duplicate(path: &FieldPath) -> String {
+    format!("duplicate field \"{}\"", path.dotted())
+}
+
+/// `unknown field "spec.bar"`
+pub fn unknown(path: &FieldPath) -> String {
+    format!("unknown field \"{}\"", path.dotted())
+}
+
 /// `strict decoding error: duplicate field "spec.foo", unknown field "spec.bar"`
-pub fn strict_decoding_error(duplicates: &[FieldPath], unknown: &[FieldPath]) -> Option<String> {
-    let duplicates = duplicates
-        .iter()
-        .map(|path| format!("duplicate field \"{}\"", path.dotted()));
-    let unknown = unknown
-        .iter()
-        .map(|path| format!("unknown field \"{}\"", path.dotted()));
-    let said: Vec<String> = duplicates.chain(unknown).collect();
-    (!said.is_empty()).then(|| format!("strict decoding error: {}", said.join(", ")))
+pub fn strict_decoding_error(ambiguous: &[String]) -> String {
+    format!("strict decoding error: {}", ambiguous.join(", "))
 }
 
 #[cfg(test)]
@@ -190,7 +199,7 @@ mod tests {
         let text = br#"{"a":1,"spec":{"x":1,"x":2,"x":3,"files":[{},{"n":1,"n":2}]},"a":{"b":1,"b":2}}"#;
         let body = read(text).unwrap();
         assert_eq!(
-            strict_decoding_error(&body.duplicates, &[]).unwrap(),
+            strict_decoding_error(&body.duplicates.iter().map(duplicate).collect::<Vec<_>>()),
             "strict decoding error: duplicate field \"spec.x\", duplicate field \"spec.files[1].n\", duplicate field \
              \"a\", duplicate field \"a.b\""
         );
@@ -213,6 +222,18 @@ mod tests {
                 9_223_372_036_854_775_808.0,
                 1000.0
             ])
+        );
+    }
+
+    #[test]
+    fn what_is_stored_of_a_whole_number_is_whole() {
+        let mut value = read(b"[1.0, -0.0, 1e3, 1.5, 9223372036854775808, 1e300]")
+            .unwrap()
+            .value;
+        settle_numbers(&mut value);
+        assert_eq!(
+            value,
+            json!([1, 0, 1000, 1.5, 9_223_372_036_854_775_808.0, 1e300])
         );
     }
 

@@ -188,6 +188,8 @@ impl Words {
                 .into_iter()
                 .map(|(name, field)| (self.say(&name), self.walk(field)))
                 .collect(),
+            // What does not fit 63 bits is a fraction to all who read it as the API server does, however it is written.
+            Value::Number(ref number) if number.is_u64() && !number.is_i64() => json!(number.as_f64()),
             Value::Null | Value::Bool(_) | Value::Number(_) => value,
         }
     }
@@ -228,7 +230,7 @@ impl Words {
     }
 }
 
-/// What a token says, but for when and which.
+/// What a token says, but for when.
 fn claims(payload: &str) -> String {
     let read = URL_SAFE_NO_PAD
         .decode(payload)
@@ -241,7 +243,7 @@ fn claims(payload: &str) -> String {
         claims.get(name).and_then(Value::as_i64).unwrap_or_default()
     };
     let lasts = number(&claims, "exp") - number(&claims, "iat");
-    for name in ["exp", "iat", "nbf", "jti"] {
+    for name in ["exp", "iat", "nbf"] {
         claims.remove(name);
     }
     claims.insert("lasts".to_owned(), json!(lasts));

@@ -1,4 +1,5 @@
-//! The embedded control plane as a user has it: behind HTTPS, with its collector.
+//! The embedded control plane as a user has it: in a file, behind HTTPS, with its collector, and not started for the first
+//! time, so that what was before its start is as unknown to it as to the real one.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -27,13 +28,19 @@ impl Embedded {
         let folder = Scratch::new("control-plane");
         let identity = Identity::new().unwrap();
         let definitions = resource::definitions();
-        let control_plane = ControlPlane::new(
-            Store::in_memory(Keep::default()),
-            kinds::served(&definitions).unwrap(),
-            Tokens::new(identity.token.clone(), identity.seed),
-            Arc::new(jiff::Timestamp::now),
-        );
-        control_plane.begin(&definitions).await.unwrap();
+        let file = folder.join("store");
+        let begun = async || {
+            let control_plane = ControlPlane::new(
+                Store::open(&file, Keep::default()).unwrap(),
+                kinds::served(&definitions).unwrap(),
+                Tokens::new(identity.token.clone(), identity.seed),
+                Arc::new(jiff::Timestamp::now),
+            );
+            control_plane.begin(&definitions).await.unwrap();
+            control_plane
+        };
+        begun().await.store().close().await;
+        let control_plane = begun().await;
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let listener = TcpListener::bind((address, 0)).await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());

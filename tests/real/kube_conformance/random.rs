@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::{StreamExt, future};
 use serde_json::{Value, json};
 
 use super::differ::differences;
@@ -13,8 +14,10 @@ use crate::bed::{evidence, shared_cluster};
 use crate::patches::Chance;
 use crate::schema;
 
-/// Operations in one namespace, then the next.
+/// Operations in one namespace: a sequence, with a seed of its own.
 const OF_ONE: usize = 100;
+/// Sequences that are under way at once. Each waits for its answers most of the time.
+const AT_ONCE: usize = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_sequences_end_alike() {
@@ -28,7 +31,7 @@ async fn random_sequences_end_alike() {
         let now = std::time::SystemTime::now();
         now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
     });
-    let steps = usize::try_from(number("KUBE_STEPS").unwrap_or(2_000)).unwrap();
+    let steps = number("KUBE_STEPS").unwrap_or(10_000);
     // A kind that is new is watched from the moment on at which its first reader came.
     for kind in KINDS {
         let all = kind.path.replace("/namespaces/{}", "") + "?resourceVersion=0";
@@ -38,43 +41,75 @@ async fn random_sequences_end_alike() {
             "{all}"
         );
     }
-    let mut chance = Chance::new(seed);
-    let (mut done, mut refused) = (0, 0);
-    for round in 0..steps.div_ceil(OF_ONE) {
-        let namespace = format!("kr-{seed}-{round}");
-        let mut pair = Pair::new(&ours, &theirs, &namespace).await;
-        let mut told = Vec::new();
-        for _ in 0..OF_ONE {
-            let operation = pair.next(&mut chance);
-            told.push(operation.to_string());
-            let (status, differences) = pair.ask(&operation).await;
-            done += 1;
-            refused += usize::from(status >= 400);
-            assert!(
-                differences.is_empty(),
-                "KUBE_SEED={seed} KUBE_STEPS={steps}, operation {done} ({namespace}):\n{}\n\nthe last ones:\n{}",
-                differences.join("\n"),
-                told[told.len().saturating_sub(12)..].join("\n")
-            );
-        }
-        let differences = pair.watched().await;
-        assert!(
-            differences.is_empty(),
-            "KUBE_SEED={seed} KUBE_STEPS={steps}, what was watched in {namespace}:\n{}\n\nafter:\n{}",
-            differences.join("\n"),
-            told.join("\n")
-        );
-        pair.end().await;
-    }
-    let note = format!("seed {seed}; {refused} refused by both; 0 differences");
+    let rounds = steps.div_ceil(OF_ONE as u64);
+    let told: Vec<Result<usize, String>> = futures::stream::iter(seed..seed + rounds)
+        .map(|seed| sequence(&ours, &theirs, seed))
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let wrong: Vec<&str> = told
+        .iter()
+        .filter_map(|told| told.as_ref().err())
+        .map(String::as_str)
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {rounds} sequences differ:\n{}",
+        wrong.len(),
+        wrong.join("\n\n")
+    );
+    let done = rounds * OF_ONE as u64;
+    let refused: usize = told.iter().flatten().sum();
+    let note = format!(
+        "seeds {seed} to {}; {refused} refused by both; 0 differences",
+        seed + rounds - 1
+    );
     evidence::say(&format!("{done} random operations, {note}"));
     evidence::record(
         "control plane",
         "random operations as kube-apiserver",
-        done as u64,
+        done,
         &note,
     );
-    assert!(refused * 2 < done, "most operations must do something: {note}");
+    assert!(
+        refused as u64 * 2 < done,
+        "most operations must do something: {note}"
+    );
+}
+
+/// How many operations were refused, or where the answers first differ.
+async fn sequence(ours: &Side, theirs: &Side, seed: u64) -> Result<usize, String> {
+    let mut chance = Chance::new(seed);
+    let mut pair = Pair::new(ours, theirs, &format!("kr-{seed}")).await;
+    let mut told = Vec::new();
+    let mut refused = 0;
+    for number in 1..=OF_ONE {
+        let operation = pair.next(&mut chance);
+        told.push(operation.to_string());
+        let (status, differences) = pair.ask(&operation).await;
+        refused += usize::from(status >= 400);
+        if !differences.is_empty() {
+            return Err(format!(
+                "KUBE_SEED={seed} KUBE_STEPS={OF_ONE}, operation {number}:\n{}\n\nwhat was asked of this kind:\n{}",
+                differences.join("\n"),
+                told.iter()
+                    .filter(|told| told.contains(operation.collection()))
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            ));
+        }
+    }
+    let differences = pair.watched().await;
+    pair.end().await;
+    if differences.is_empty() {
+        return Ok(refused);
+    }
+    Err(format!(
+        "KUBE_SEED={seed} KUBE_STEPS={OF_ONE}, what was watched:\n{}\n\nafter:\n{}",
+        differences.join("\n"),
+        told.join("\n")
+    ))
 }
 
 struct Kind {
@@ -143,6 +178,33 @@ impl std::fmt::Display for Operation {
         } = self;
         let body = body.as_ref().map(Value::to_string).unwrap_or_default();
         write!(f, "{method} {path} {media} {body}")
+    }
+}
+
+impl Operation {
+    fn collection(&self) -> &str {
+        self.about.rsplit_once('/').unwrap().0
+    }
+
+    /// Declared: an apply that takes away the last label or annotation of a custom object leaves a null in etcd. Nobody
+    /// sees it, but the next request writes the object again, even if it changes nothing. Ours keeps what it serves.
+    fn leaves_a_null(&self, before: &Value, after: &Value) -> bool {
+        let is_custom = KINDS
+            .iter()
+            .any(|kind| kind.is_custom && self.path.starts_with(kind.path.split("{}").next().unwrap()));
+        let lost = |map: &str| before["metadata"][map].is_object() && after["metadata"][map].is_null();
+        is_custom && self.media.contains("apply") && (lost("labels") || lost("annotations"))
+    }
+
+    /// Changes the object, so that the null is gone.
+    fn touch(&self) -> Self {
+        Self {
+            method: "PATCH",
+            path: self.about.clone(),
+            media: "application/merge-patch+json",
+            body: Some(json!({ "metadata": { "annotations": { "touched": "1" } } })),
+            about: self.about.clone(),
+        }
     }
 }
 
@@ -312,6 +374,19 @@ impl<'a> Pair<'a> {
     }
 
     async fn ask(&mut self, operation: &Operation) -> (u16, Vec<String>) {
+        let before = self.halves[0].last.get(&operation.about).cloned();
+        let (status, mut differences) = self.ask_both(operation).await;
+        let after = self.halves[0].last.get(&operation.about);
+        if status == 200
+            && operation.leaves_a_null(&before.unwrap_or_default(), after.unwrap_or(&Value::Null))
+        {
+            let (_, again) = self.ask_both(&operation.touch()).await;
+            differences.extend(again);
+        }
+        (status, differences)
+    }
+
+    async fn ask_both(&mut self, operation: &Operation) -> (u16, Vec<String>) {
         let [ours, theirs] = &mut self.halves;
         let (ours, theirs) = tokio::join!(ours.ask(operation), theirs.ask(operation));
         (
@@ -322,19 +397,16 @@ impl<'a> Pair<'a> {
 
     /// What a watch from the beginning tells of each kind.
     async fn watched(&mut self) -> Vec<String> {
-        let mut lines = Vec::new();
-        let namespace = self.namespace.clone();
-        for kind in KINDS {
-            let path = kind.path.replace("{}", &namespace);
-            let [ours, theirs] = &mut self.halves;
-            let (ours, theirs) = tokio::join!(ours.watch(&path), theirs.watch(&path));
-            lines.extend(
-                differences(&ours, &theirs)
-                    .into_iter()
-                    .map(|line| format!("{path} {line}")),
-            );
-        }
-        lines
+        let [ours, theirs] = &mut self.halves;
+        let (ours, theirs) = tokio::join!(ours.watch(&self.namespace), theirs.watch(&self.namespace));
+        KINDS
+            .iter()
+            .zip(ours.iter().zip(&theirs))
+            .flat_map(|(kind, (ours, theirs))| {
+                let lines = differences(ours, theirs);
+                lines.into_iter().map(|line| format!("{} {line}", kind.path))
+            })
+            .collect()
     }
 
     async fn end(&self) {
@@ -378,12 +450,15 @@ impl Half<'_> {
         self.normal.of(answer)
     }
 
-    async fn watch(&mut self, path: &str) -> Value {
-        let at = format!(
-            "{path}?watch=true&timeoutSeconds=1&resourceVersion={}",
-            self.began
-        );
-        let answer: Answer = self.side.ask("GET", &at, &[], Vec::new()).await;
-        self.normal.of(answer)
+    /// All kinds at once, as each watch takes the second that it is asked for.
+    async fn watch(&mut self, namespace: &str) -> Vec<Value> {
+        let (side, began) = (self.side, &self.began);
+        let watches = KINDS.iter().map(async |kind| {
+            let path = kind.path.replace("{}", namespace);
+            let at = format!("{path}?watch=true&timeoutSeconds=1&resourceVersion={began}");
+            side.ask("GET", &at, &[], Vec::new()).await
+        });
+        let answers: Vec<Answer> = future::join_all(watches).await;
+        answers.into_iter().map(|answer| self.normal.of(answer)).collect()
     }
 }

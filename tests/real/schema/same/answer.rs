@@ -170,8 +170,10 @@ fn decode(schema: &Schema, text: &str, strict: bool) -> Result<Object, Answer> {
     let read = body::read(text.as_bytes()).expect("JSON");
     let mut object = Object::of(read.value).expect("an object");
     let unknown = schema.prune(&mut object);
-    if let Some(error) = body::strict_decoding_error(&read.duplicates, &unknown).filter(|_| strict) {
-        return Err(Answer::Undecoded(error));
+    let twice = read.duplicates.iter().map(body::duplicate);
+    let wrong: Vec<String> = twice.chain(unknown.iter().map(body::unknown)).collect();
+    if strict && !wrong.is_empty() {
+        return Err(Answer::Undecoded(body::strict_decoding_error(&wrong)));
     }
     schema.default(&mut object);
     Ok(object)
