@@ -1,40 +1,33 @@
 //! Manifests of any kind: read from YAML, applied, looked up as tables, deleted. What `quartermaster apply`, `get` and `delete`
 //! stand on; the same whichever API server it is.
 
-use std::time::Duration;
-
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
-use kube::core::{ApiResource, GroupVersionKind};
-use kube::discovery::{Scope, pinned_kind};
+use futures::{Stream, StreamExt};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, WatchEvent};
+use kube::core::GroupVersionKind;
 use kube::{Client, ResourceExt};
 use serde::Deserialize;
 use serde_json::Value;
+use serde_saphyr::Spanned;
 
+use super::served::{Served, ServedKind};
+use super::watch::WATCH_SECONDS;
 use super::{Error, within};
 
 /// One document of a file.
 #[derive(Debug, Clone)]
 pub struct Manifest {
     pub object: DynamicObject,
-    /// The file, and which document of it.
+    /// The file, and the line where it begins.
     pub origin: String,
 }
 
-#[derive(Debug, thiserror::Error)]
+/// What a file says is never repeated here: it may be a Secret's.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     #[error("{origin}: {error}")]
     Unreadable { origin: String, error: String },
     #[error("{origin}: it does not say what it is; give apiVersion, kind and metadata.name")]
     Nameless { origin: String },
-    #[error("{origin}: kind {kind} of {api_version} is not served here: {error}")]
-    UnknownKind {
-        origin: String,
-        kind: String,
-        api_version: String,
-        error: Box<Error>,
-    },
-    #[error("{origin}: {error}")]
-    Refused { origin: String, error: Box<Error> },
 }
 
 /// What an apply came to.
@@ -47,15 +40,12 @@ pub enum Applied {
 
 /// The documents of one file; empty ones are left out, lists are taken apart.
 pub fn read(text: &str, file: &str) -> Result<Vec<Manifest>, ManifestError> {
-    let unreadable = |error: &dyn std::fmt::Display| ManifestError::Unreadable {
-        origin: file.to_owned(),
-        error: error.to_string(),
-    };
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| unreadable(&error))?;
+    let documents: Vec<Spanned<Value>> =
+        serde_saphyr::from_multiple(text).map_err(|error| unreadable(&error, file))?;
     let mut manifests = Vec::new();
-    for (index, document) in documents.into_iter().enumerate() {
-        let origin = format!("{file}, document {}", index + 1);
-        let items = match document {
+    for document in documents {
+        let origin = format!("{file}, line {}", document.referenced.line());
+        let items = match document.value {
             Value::Null => continue,
             Value::Object(mut fields) if fields.get("kind").and_then(Value::as_str) == Some("List") => {
                 match fields.remove("items") {
@@ -70,9 +60,18 @@ pub fn read(text: &str, file: &str) -> Result<Vec<Manifest>, ManifestError> {
             | Value::Object(_)) => vec![other],
         };
         for item in items {
-            let object: DynamicObject = serde_json::from_value(item).map_err(|error| unreadable(&error))?;
-            if object.types.is_none() || object.name_any().is_empty() {
-                return Err(ManifestError::Nameless { origin });
+            let nameless = || ManifestError::Nameless {
+                origin: origin.clone(),
+            };
+            let object: DynamicObject = serde_json::from_value(item).map_err(|_| nameless())?;
+            let named = object
+                .metadata
+                .name
+                .as_deref()
+                .is_some_and(|name| !name.is_empty());
+            let typed = object.types.as_ref().map(GroupVersionKind::try_from);
+            if !named || !matches!(typed, Some(Ok(_))) {
+                return Err(nameless());
             }
             manifests.push(Manifest {
                 object,
@@ -83,167 +82,141 @@ pub fn read(text: &str, file: &str) -> Result<Vec<Manifest>, ManifestError> {
     Ok(manifests)
 }
 
+/// The parser would show the lines around the place.
+fn unreadable(error: &serde_saphyr::Error, file: &str) -> ManifestError {
+    let error = error.without_snippet();
+    let origin = match error.location() {
+        Some(place) => format!("{file}, line {}, column {}", place.line(), place.column()),
+        None => file.to_owned(),
+    };
+    let text = error.to_string();
+    let mut words = text.lines().next().unwrap_or_default();
+    // It says the place again, before or behind.
+    if let Some((before, _)) = words.rsplit_once(" at line ") {
+        words = before;
+    }
+    if words.starts_with("error: line ")
+        && let Some((_, rest)) = words.split_once(": ").and_then(|(_, rest)| rest.split_once(": "))
+    {
+        words = rest;
+    }
+    ManifestError::Unreadable {
+        origin,
+        error: words.to_owned(),
+    }
+}
+
 impl Manifest {
     /// `Agent triage`
     pub fn shown(&self) -> String {
-        let kind = self.object.types.as_ref().map(|types| types.kind.as_str());
-        format!("{} {}", kind.unwrap_or_default(), self.object.name_any())
+        format!("{} {}", self.kind(), self.object.name_any())
+    }
+
+    pub fn kind(&self) -> &str {
+        self.object.types.as_ref().map_or("", |types| types.kind.as_str())
+    }
+
+    pub fn gvk(&self) -> GroupVersionKind {
+        let types = self.object.types.clone().unwrap_or_default();
+        GroupVersionKind::try_from(&types).unwrap_or_else(|_| GroupVersionKind::gvk("", "", &types.kind))
+    }
+
+    /// What it names, where the API server serves its kind.
+    pub fn place<'a>(&self, served: &'a Served, namespace: &str) -> Option<Place<'a>> {
+        Some(Place {
+            kind: served.exactly(&self.gvk())?,
+            namespace: self.object.namespace().unwrap_or_else(|| namespace.to_owned()),
+            name: self.object.name_any(),
+        })
+    }
+}
+
+/// One object: its kind, its name, and its namespace where its kind has any.
+#[derive(Debug, Clone)]
+pub struct Place<'a> {
+    pub kind: &'a ServedKind,
+    pub namespace: String,
+    pub name: String,
+}
+
+impl Place<'_> {
+    /// `ocgw/harbour`
+    pub fn shown(&self) -> String {
+        format!("{}/{}", self.kind.short, self.name)
+    }
+
+    fn api(&self, client: &Client) -> Api<DynamicObject> {
+        if self.kind.namespaced {
+            Api::namespaced_with(client.clone(), &self.namespace, &self.kind.resource)
+        } else {
+            Api::all_with(client.clone(), &self.kind.resource)
+        }
+    }
+
+    /// None: it is not there.
+    pub async fn read(&self, client: &Client) -> Result<Option<DynamicObject>, Error> {
+        within(self.api(client).get_opt(&self.name)).await
     }
 
     /// Server-side apply. Fields that somebody else owns are taken over only with `force`.
     pub async fn apply(
         &self,
         client: &Client,
-        namespace: &str,
+        object: &DynamicObject,
         manager: &str,
         force: bool,
-    ) -> Result<(Applied, DynamicObject), ManifestError> {
-        let (api, name) = self.api(client, namespace).await?;
-        let before = within(api.get_opt(&name))
-            .await
-            .map_err(|error| self.refused(error))?;
+    ) -> Result<Applied, Error> {
+        let before = self.read(client).await?;
         let mut params = PatchParams::apply(manager);
         params.force = force;
-        let mut object = self.object.clone();
+        let mut object = object.clone();
         object.metadata.managed_fields = None;
-        let after = within(api.patch(&name, &params, &Patch::Apply(&object)))
-            .await
-            .map_err(|error| self.refused(error))?;
-        let applied = match before {
+        let after = within(
+            self.api(client)
+                .patch(&self.name, &params, &Patch::Apply(&object)),
+        )
+        .await?;
+        Ok(match before {
             None => Applied::Created,
             Some(before) if before.resource_version() == after.resource_version() => Applied::Same,
             Some(_) => Applied::Changed,
+        })
+    }
+
+    /// A merge patch: only these fields.
+    pub async fn change(&self, client: &Client, fields: &Value, manager: &str) -> Result<(), Error> {
+        let params = PatchParams {
+            field_manager: Some(manager.to_owned()),
+            ..PatchParams::default()
         };
-        Ok((applied, after))
+        within(self.api(client).patch(&self.name, &params, &Patch::Merge(fields))).await?;
+        Ok(())
     }
 
-    /// False: it was not there. Comes back when it is gone, if `wait` says how long to wait for that.
-    pub async fn delete(
-        &self,
-        client: &Client,
-        namespace: &str,
-        wait: Option<Duration>,
-    ) -> Result<bool, ManifestError> {
-        let (api, name) = self.api(client, namespace).await?;
-        match within(api.delete(&name, &DeleteParams::default())).await {
-            Ok(_) => {}
-            Err(error) if error.code() == Some(404) => return Ok(false),
-            Err(error) => return Err(self.refused(error)),
-        }
-        if let Some(patience) = wait {
-            let gone = kube::runtime::wait::await_condition(api, &name, |object: Option<&DynamicObject>| {
-                object.is_none()
-            });
-            tokio::time::timeout(patience, gone)
-                .await
-                .map_err(|_| self.refused(Error::TimedOut))?
-                .map_err(|_| self.refused(Error::TimedOut))?;
-        }
-        Ok(true)
-    }
-
-    /// Why it is not Ready yet. None: it is, or its kind never says.
-    pub async fn not_ready(&self, client: &Client, namespace: &str) -> Result<Option<String>, ManifestError> {
-        let types = self.object.types.clone().unwrap_or_default();
-        if !types.api_version.starts_with("quartermaster.dev/") {
+    /// The uid of what goes now; None: it was not there. It may stay for a while, until its finalizers are done.
+    pub async fn delete(&self, client: &Client) -> Result<Option<String>, Error> {
+        let Some(found) = self.read(client).await? else {
             return Ok(None);
-        }
-        let (api, name) = self.api(client, namespace).await?;
-        let found = within(api.get_opt(&name))
-            .await
-            .map_err(|error| self.refused(error))?;
-        let Some(object) = found else {
-            return Ok(Some("it is gone".to_owned()));
         };
-        let generation = object.metadata.generation;
-        let status = object.data.get("status");
-        let seen = status.and_then(|status| status.get("observedGeneration")?.as_i64());
-        let conditions = status.and_then(|status| status.get("conditions")?.as_array());
-        let ready = conditions
-            .into_iter()
-            .flatten()
-            .find(|condition| condition.get("type").and_then(Value::as_str) == Some("Ready"));
-        let Some(ready) = ready.filter(|_| seen == generation) else {
-            return Ok(Some("nobody has looked at it yet".to_owned()));
-        };
-        let word = |name: &str| ready.get(name).and_then(Value::as_str).unwrap_or_default();
-        Ok((word("status") != "True").then(|| format!("{}: {}", word("reason"), word("message"))))
-    }
-
-    async fn api(
-        &self,
-        client: &Client,
-        namespace: &str,
-    ) -> Result<(Api<DynamicObject>, String), ManifestError> {
-        let types = self.object.types.clone().unwrap_or_default();
-        let kind = GroupVersionKind::try_from(&types).map_err(|_| ManifestError::Nameless {
-            origin: self.origin.clone(),
-        })?;
-        let (resource, capabilities) =
-            within(pinned_kind(client, &kind))
-                .await
-                .map_err(|error| ManifestError::UnknownKind {
-                    origin: self.origin.clone(),
-                    kind: types.kind.clone(),
-                    api_version: types.api_version.clone(),
-                    error: Box::new(error),
-                })?;
-        let namespace = self.object.namespace().unwrap_or_else(|| namespace.to_owned());
-        let api = match capabilities.scope {
-            Scope::Namespaced => Api::namespaced_with(client.clone(), &namespace, &resource),
-            Scope::Cluster => Api::all_with(client.clone(), &resource),
-        };
-        Ok((api, self.object.name_any()))
-    }
-
-    fn refused(&self, error: Error) -> ManifestError {
-        ManifestError::Refused {
-            origin: self.origin.clone(),
-            error: Box::new(error),
+        match within(self.api(client).delete(&self.name, &DeleteParams::default())).await {
+            Ok(_) => Ok(Some(found.uid().unwrap_or_default())),
+            Err(error) if error.code() == Some(404) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }
-
-/// A kind by one of the names that people use: `ocagent`, `agents`, `Agent`.
-pub async fn find_kind(client: &Client, word: &str) -> Result<Option<(ApiResource, Scope)>, Error> {
-    const OURS: &str = "quartermaster.dev";
-    let wanted = word.to_lowercase();
-    let discovery = within(kube::Discovery::new(client.clone()).run_aggregated()).await?;
-    let mut groups: Vec<_> = discovery.groups().collect();
-    // Other groups have Gateways and Agents, too.
-    groups.sort_by_key(|group| (group.name() != OURS, !group.name().is_empty()));
-    for group in groups {
-        for (resource, capabilities) in group.recommended_resources() {
-            let short = |name: &&str| SHORT_NAMES.contains(&(*name, resource.plural.as_str()));
-            if resource.plural == wanted || resource.kind.to_lowercase() == wanted || short(&wanted.as_str())
-            {
-                return Ok(Some((resource, capabilities.scope)));
-            }
-        }
-    }
-    Ok(None)
-}
-
-/// Discovery as kube reads it leaves short names out.
-const SHORT_NAMES: &[(&str, &str)] = &[
-    ("ocgw", "gateways"),
-    ("ocboard", "boards"),
-    ("ocagent", "agents"),
-    ("ocsync", "templatesyncs"),
-    ("ns", "namespaces"),
-    ("cm", "configmaps"),
-    ("sa", "serviceaccounts"),
-    ("ev", "events"),
-    ("crd", "customresourcedefinitions"),
-];
 
 /// What `kubectl get` would print: the server works out the columns.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Table {
-    pub column_definitions: Vec<Column>,
     #[serde(default)]
-    pub rows: Vec<Row>,
+    pub metadata: kube::core::ListMeta,
+    /// A watch says them once.
+    #[serde(default)]
+    pub column_definitions: Option<Vec<Column>>,
+    #[serde(default)]
+    pub rows: Option<Vec<Row>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -268,52 +241,72 @@ pub struct Wanted {
     pub labels: Option<String>,
 }
 
-pub async fn table(
-    client: &Client,
-    resource: &ApiResource,
-    scope: &Scope,
-    wanted: &Wanted,
-) -> Result<Table, Error> {
-    const AS_TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
-    let request = request(resource, scope, wanted, AS_TABLE);
-    within(client.request(request)).await
+const AS_TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
+
+pub async fn table(client: &Client, kind: &ServedKind, wanted: &Wanted) -> Result<Table, Error> {
+    within(client.request(request(kind, wanted, AS_TABLE, None))).await
 }
 
 /// The object, or a list of objects, as it is.
-pub async fn whole(
+pub async fn whole(client: &Client, kind: &ServedKind, wanted: &Wanted) -> Result<Value, Error> {
+    within(client.request(request(kind, wanted, "application/json", None))).await
+}
+
+/// Rows as they change after that version. It ends by itself, about once a minute.
+pub async fn changes(
     client: &Client,
-    resource: &ApiResource,
-    scope: &Scope,
+    kind: &ServedKind,
     wanted: &Wanted,
-) -> Result<Value, Error> {
-    within(client.request(request(resource, scope, wanted, "application/json"))).await
+    after: &str,
+) -> Result<impl Stream<Item = Result<WatchEvent<Table>, Error>> + use<>, Error> {
+    let request = request(kind, wanted, AS_TABLE, Some(after));
+    let events = within(client.request_events::<Table>(request)).await?;
+    Ok(events.map(|event| event.map_err(Error::Unreachable)))
 }
 
 fn request(
-    resource: &ApiResource,
-    scope: &Scope,
-    Wanted {
+    kind: &ServedKind,
+    wanted: &Wanted,
+    accept: &str,
+    after: Option<&str>,
+) -> axum::http::Request<Vec<u8>> {
+    let Wanted {
         namespace,
         name,
         labels,
-    }: &Wanted,
-    accept: &str,
-) -> axum::http::Request<Vec<u8>> {
+    } = wanted;
+    let resource = &kind.resource;
     let mut path = match resource.group.as_str() {
         "" => format!("/api/{}", resource.version),
         group => format!("/apis/{group}/{}", resource.version),
     };
-    if let (Scope::Namespaced, Some(namespace)) = (scope, namespace) {
-        path = format!("{path}/namespaces/{namespace}");
+    // What people type becomes a part of a path, and no path of its own.
+    let part = |text: &str| {
+        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    };
+    if let (true, Some(namespace)) = (kind.namespaced, namespace) {
+        path = format!("{path}/namespaces/{}", part(namespace));
     }
     path = format!("{path}/{}", resource.plural);
-    if let Some(name) = name {
-        path = format!("{path}/{name}");
-    }
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
     if let Some(labels) = labels {
-        let query = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("labelSelector", labels)
-            .finish();
+        query.append_pair("labelSelector", labels);
+    }
+    match (name, after) {
+        (Some(name), None) => path = format!("{path}/{}", part(name)),
+        (name, Some(after)) => {
+            // A watch is of a list, also of a list of one.
+            if let Some(name) = name {
+                query.append_pair("fieldSelector", &format!("metadata.name={name}"));
+            }
+            query.append_pair("watch", "1");
+            query.append_pair("resourceVersion", after);
+            query.append_pair("timeoutSeconds", &WATCH_SECONDS.to_string());
+        }
+        (None, None) => {}
+    }
+    let query = query.finish();
+    if !query.is_empty() {
         path = format!("{path}?{query}");
     }
     let mut request = axum::http::Request::new(Vec::new());
@@ -331,26 +324,62 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_are_read_one_by_one() {
+    fn documents_are_read_one_by_one_and_know_their_line() {
         let text = "# a comment\n---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: a\n---\n---\napiVersion: v1\nkind: List\nitems:\n\
                     - {apiVersion: v1, kind: ConfigMap, metadata: {name: b}}\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}\n";
-        let names: Vec<String> = read(text, "x.yaml")
+        let found: Vec<(String, String)> = read(text, "x.yaml")
             .unwrap()
             .iter()
-            .map(Manifest::shown)
+            .map(|manifest| (manifest.shown(), manifest.origin.clone()))
             .collect();
-        assert_eq!(names, ["Secret a", "ConfigMap b", "ConfigMap c"]);
+        let expected = [
+            ("Secret a", "x.yaml, line 3"),
+            ("ConfigMap b", "x.yaml, line 9"),
+            ("ConfigMap c", "x.yaml, line 9"),
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(name, origin)| (name.to_owned(), origin.to_owned()))
+        );
     }
 
     #[test]
-    fn what_is_no_manifest_is_named() {
+    fn what_is_no_manifest_is_named_with_its_place() {
         let wrong = |text: &str| read(text, "x.yaml").unwrap_err().to_string();
-        assert!(
-            wrong("kind: Secret").starts_with("x.yaml"),
-            "{}",
-            wrong("kind: Secret")
-        );
-        assert!(wrong("a: [").starts_with("x.yaml"));
-        assert!(wrong("apiVersion: v1\nkind: Secret\nmetadata: {}").contains("metadata.name"));
+        for text in [
+            "a: 1\n---\nkind: Secret",
+            "a: 1\n---\napiVersion: v1\nkind: Secret\nmetadata: {}",
+            "a: 1\n---\n- a list",
+        ] {
+            let text = text.replacen("a: 1", "apiVersion: v1\nkind: A\nmetadata: {name: a}", 1);
+            let said = "x.yaml, line 5: it does not say what it is; give apiVersion, kind and metadata.name";
+            assert_eq!(wrong(&text), said, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_by_its_place_and_not_repeated() {
+        let wrong = |text: &str| read(text, "x.yaml").unwrap_err().to_string();
+        let said = wrong("kind: Secret\nstringData:\n  token: \"sesame\n  b: [\n");
+        assert!(said.starts_with("x.yaml, line 4, column 3: "), "{said}");
+        assert!(!said.contains("sesame") && !said.contains('\n'), "{said}");
+        let said = wrong("a: 1\n---\nb: &x [*y]\n");
+        assert!(said.starts_with("x.yaml, line 3, column "), "{said}");
+        let said = wrong("token: sesame\ntoken: open\n");
+        assert!(said.starts_with("x.yaml, line 2, column 1: "), "{said}");
+        assert!(!said.contains("open"), "{said}");
+    }
+
+    #[test]
+    fn names_that_people_type_stay_names() {
+        let kind = ServedKind::for_tests("quartermaster.dev", "gateways");
+        let wanted = Wanted {
+            namespace: Some("a".to_owned()),
+            name: Some("../secrets?x".to_owned()),
+            labels: None,
+        };
+        let request = request(&kind, &wanted, AS_TABLE, None);
+        let expected = "/apis/quartermaster.dev/v1/namespaces/a/gateways/%2E%2E%2Fsecrets%3Fx";
+        assert_eq!(request.uri().to_string(), expected);
     }
 }

@@ -8,6 +8,7 @@ mod last_word;
 pub mod lease;
 pub mod manifests;
 mod read;
+pub mod served;
 mod watch;
 mod write;
 
@@ -85,7 +86,7 @@ async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Err
 }
 
 impl Error {
-    fn code(&self) -> Option<u16> {
+    pub fn code(&self) -> Option<u16> {
         match self {
             Self::Refused(status) => Some(status.code),
             Self::Unreachable(_) | Self::TimedOut => None,

@@ -1,21 +1,21 @@
-//! What `up --demo` adds: a simulated gateway, the fleet of `examples/`, and a look at how it comes up.
+//! What `up --demo` adds: a simulated gateway, and the fleet of `examples/`.
 
-use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use kube::ResourceExt;
+use kube::core::DynamicObject;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep};
 
-use super::apply::printed;
-use crate::cluster::manifests::{self, Manifest, Wanted};
+use super::refused::told;
+use crate::cluster::manifests::{self, Manifest};
+use crate::cluster::served::Served;
 use crate::simulated_gateway::{Contract, Settings, SimulatedGateway, Workspace};
 
-/// The fleet, as the repository has it.
+/// The fleet, as the repository has it. The Gateway comes last: where it is, all has been applied.
 const EXAMPLES: [(&str, &str); 5] = [
     (
         "examples/harbour-token.yaml",
@@ -23,16 +23,16 @@ const EXAMPLES: [(&str, &str); 5] = [
     ),
     ("examples/souls.yaml", include_str!("../../examples/souls.yaml")),
     (
-        "examples/gateway.yaml",
-        include_str!("../../examples/gateway.yaml"),
-    ),
-    (
         "examples/board-ops.yaml",
         include_str!("../../examples/board-ops.yaml"),
     ),
     (
         "examples/board-handbook.yaml",
         include_str!("../../examples/board-handbook.yaml"),
+    ),
+    (
+        "examples/gateway.yaml",
+        include_str!("../../examples/gateway.yaml"),
     ),
 ];
 
@@ -49,9 +49,9 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    /// Starts the gateway; it ends with the process. Its agents' files are in a folder, to be looked at.
-    pub(super) async fn start(data: &Path) -> anyhow::Result<Self> {
-        let workspaces = data.join("demo").join("workspaces");
+    /// Starts the gateway; it ends with the process. Its agents' files are in that folder, to be looked at.
+    pub(super) async fn start(folder: &Path) -> anyhow::Result<Self> {
+        let workspaces = folder.join("workspaces");
         std::fs::create_dir_all(&workspaces)
             .with_context(|| format!("cannot make the folder {}", workspaces.display()))?;
         let listener = loop {
@@ -86,80 +86,78 @@ impl Demo {
         &self.url
     }
 
-    /// The examples, with this gateway's address and token in the place of the real one's.
+    /// The first time the examples, with this gateway's address and token in the place of the real one's. Later only these
+    /// two: what somebody has made of the fleet since is theirs.
     pub(super) async fn apply(&self, client: &kube::Client) -> anyhow::Result<()> {
-        for (file, text) in EXAMPLES {
-            for mut manifest in manifests::read(text, file)? {
-                self.put_in(&mut manifest);
-                manifest.apply(client, NAMESPACE, MANAGER, true).await?;
+        let served = Served::read(client).await?;
+        let manifests = self.manifests()?;
+        let place = |manifest: &Manifest| {
+            let place = manifest.place(&served, NAMESPACE);
+            place.with_context(|| format!("{} is of a kind that is not served", manifest.shown()))
+        };
+        let gateway = manifests.iter().find(|manifest| manifest.kind() == "Gateway");
+        let Some(gateway) = gateway else {
+            bail!("examples/ has no Gateway");
+        };
+        let there = place(gateway)?.read(client).await?;
+        if there.as_ref().is_some_and(|found| !is_ours(found)) {
+            bail!(
+                "Gateway {} is there already, with an address that the demo did not give it: start without --demo, or with \
+                 another folder (--data)",
+                gateway.object.name_any()
+            );
+        }
+        for manifest in &manifests {
+            let place = place(manifest)?;
+            let done = match (&there, manifest.kind()) {
+                (None, _) => place
+                    .apply(client, &manifest.object, MANAGER, false)
+                    .await
+                    .map(|_| ()),
+                (Some(_), "Secret") => place
+                    .apply(client, &manifest.object, MANAGER, true)
+                    .await
+                    .map(|_| ()),
+                (Some(_), "Gateway") => {
+                    let address = json!({ "spec": { "url": self.url } });
+                    place.change(client, &address, MANAGER).await
+                }
+                (Some(_), _) => Ok(()),
+            };
+            if let Err(error) = done {
+                bail!(
+                    "the demo cannot be put beside what is there: {} {}\nStart without --demo, or with another folder (--data).",
+                    place.shown(),
+                    told(&error)
+                );
             }
         }
         Ok(())
     }
 
-    fn put_in(&self, manifest: &mut Manifest) {
-        let kind = manifest.object.types.as_ref().map(|types| types.kind.as_str());
-        let (field, value) = match kind {
-            Some("Gateway") => ("/spec/url", json!(self.url)),
-            Some("Secret") => ("/stringData/token", json!(self.token)),
-            Some(_) | None => return,
-        };
-        if let Some(place) = manifest.object.data.pointer_mut(field) {
-            *place = value;
+    fn manifests(&self) -> anyhow::Result<Vec<Manifest>> {
+        let mut all = Vec::new();
+        for (file, text) in EXAMPLES {
+            all.extend(manifests::read(text, file)?);
         }
+        for manifest in &mut all {
+            let (field, value) = match manifest.kind() {
+                "Gateway" => ("/spec/url", json!(self.url)),
+                "Secret" => ("/stringData/token", json!(self.token)),
+                _ => continue,
+            };
+            let place = manifest.object.data.pointer_mut(field);
+            *place.with_context(|| format!("{} has no {field}", manifest.origin))? = value;
+        }
+        Ok(all)
     }
 }
 
-/// Shows gateways until all are Ready: a table that redraws itself in a terminal, else a new one where something changed.
-/// Gives up looking, not waiting, after a while.
-pub(super) async fn show(client: &kube::Client) -> anyhow::Result<()> {
-    const PATIENCE: Duration = Duration::from_secs(60);
-    const LOOK_EVERY: Duration = Duration::from_millis(50);
-    let begun = Instant::now();
-    let redraws = io::stdout().is_terminal();
-    let mut shown = String::new();
-    let Some((resource, scope)) = manifests::find_kind(client, "ocgw").await? else {
-        return Ok(());
-    };
-    let wanted = Wanted {
-        namespace: Some(NAMESPACE.to_owned()),
-        ..Wanted::default()
-    };
-    loop {
-        let table = manifests::table(client, &resource, &scope, &wanted).await?;
-        let column = table
-            .column_definitions
-            .iter()
-            .position(|column| column.name == "Ready");
-        let ready = table
-            .rows
-            .iter()
-            .filter(|row| column.and_then(|column| row.cells.get(column)?.as_str()) == Some("True"))
-            .count();
-        let text = printed(&table, false, false, None);
-        if text != shown {
-            let mut out = io::stdout().lock();
-            if redraws && !shown.is_empty() {
-                write!(out, "\x1b[{}A\x1b[J", shown.lines().count())?;
-            }
-            for line in text.lines() {
-                writeln!(out, "  {line}")?;
-            }
-            out.flush()?;
-            shown = text;
-        }
-        if ready == table.rows.len() {
-            let seconds = begun.elapsed().as_secs_f64();
-            writeln!(
-                io::stdout(),
-                "{ready} of {ready} gateways Ready after {seconds:.1} s."
-            )?;
-            return Ok(());
-        }
-        if begun.elapsed() > PATIENCE {
-            writeln!(io::stdout(), "Not Ready yet; `kubectl describe ocgw` says why.")?;
-            return Ok(());
-        }
-        sleep(LOOK_EVERY).await;
-    }
+/// Whether the address is still the one that a demo gave it: who sets another owns that field from then on.
+pub(super) fn is_ours(gateway: &DynamicObject) -> bool {
+    gateway.managed_fields().iter().any(|entry| {
+        let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+        entry.manager.as_deref() == Some(MANAGER)
+            && fields.is_some_and(|fields| fields.pointer("/f:spec/f:url").is_some())
+    })
 }

@@ -2,17 +2,27 @@
 
 pub mod apply;
 pub mod crds;
+mod data;
+pub mod delete;
 mod demo;
+mod files;
+pub mod get;
 mod operator;
+mod refused;
 pub mod run;
+mod say;
+mod screen;
 pub mod simulate_gateway;
+mod standing;
+mod table;
 mod target;
 pub mod up;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Provisions AI agents inside OpenClaw gateways, declaratively.
 ///
@@ -31,9 +41,9 @@ enum Command {
     /// Apply manifests, without kubectl.
     Apply(apply::Apply),
     /// Show objects, without kubectl.
-    Get(apply::Get),
-    /// Delete what manifests name, without kubectl.
-    Delete(apply::Delete),
+    Get(get::Get),
+    /// Delete objects, without kubectl.
+    Delete(delete::Delete),
     /// Run the controller against a cluster.
     Run(run::Run),
     /// Run a simulated OpenClaw gateway, for trying things out.
@@ -60,16 +70,21 @@ impl Cli {
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
+            Err(error) if error.is::<say::Enough>() => ExitCode::SUCCESS,
             Err(error) => {
-                #[expect(
-                    clippy::print_stderr,
-                    reason = "the one place where a failed command says why"
-                )]
-                {
-                    eprintln!("quartermaster: {error:#}");
-                }
+                say::complain(&format!("quartermaster: {error:#}"));
                 ExitCode::FAILURE
             }
         }
     }
+}
+
+/// The command line is wrong in a way that clap cannot see.
+fn misuse(subcommand: &str, what: &str) -> ! {
+    let mut command = Cli::command();
+    // Built: only then it knows its subcommand's whole name.
+    command.build();
+    let mut whole = command.clone();
+    let named = command.find_subcommand_mut(subcommand).unwrap_or(&mut whole);
+    named.error(ErrorKind::MissingRequiredArgument, what).exit()
 }

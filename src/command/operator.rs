@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use futures::future::join_all;
@@ -19,6 +20,9 @@ use crate::http::operations::{self, Operations};
 use crate::resource::Gateway;
 use crate::sessions::Sessions;
 use crate::telemetry::Metrics;
+
+/// The kinds that something here acts on. What is told of the others must not sound as if it were so.
+pub(super) const ACTED_ON: &[&str] = &["Gateway"];
 
 /// What shall be watched, and by which means.
 pub(super) struct Plan {
@@ -113,6 +117,25 @@ pub(super) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
         std::process::exit(130);
     });
     Ok(stop)
+}
+
+/// A pod is killed 30 s after it was asked to stop; a laptop's owner waits less.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// One deadline around all that is done on the way out: it strikes some time after `stop`.
+pub(super) fn deadline_after(stop: &CancellationToken) -> CancellationToken {
+    let (deadline, begun) = (CancellationToken::new(), stop.clone());
+    let strike = deadline.clone();
+    tokio::spawn(async move {
+        begun.cancelled().await;
+        tokio::time::sleep(STOP_DEADLINE).await;
+        strike.cancel();
+    });
+    deadline
+}
+
+pub(super) fn not_in_order() -> anyhow::Error {
+    anyhow!("could not stop in order within {} s", STOP_DEADLINE.as_secs())
 }
 
 /// Health and metrics.

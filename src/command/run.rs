@@ -2,12 +2,10 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::operator;
@@ -56,12 +54,9 @@ pub struct Run {
     leader_elect: bool,
 }
 
-/// A pod is killed 30 s after it was asked to stop; a laptop's owner waits less.
-const STOP_DEADLINE: Duration = Duration::from_secs(5);
-
 impl Run {
     pub fn execute(self) -> anyhow::Result<()> {
-        log::start(self.log_format, &self.log_level).map_err(|error| anyhow!(error))?;
+        log::start(self.log_format, &self.log_level, std::io::stderr).map_err(|error| anyhow!(error))?;
         rustls::crypto::ring::default_provider()
             .install_default()
             .map_err(|_| anyhow!("a second TLS provider was installed"))?;
@@ -124,21 +119,12 @@ impl Run {
                 None => std::future::pending().await,
             }
         };
-        // One deadline around all that is done on the way out.
-        let (deadline, begun) = (CancellationToken::new(), stop.clone());
-        let strike = deadline.clone();
-        tokio::spawn(async move {
-            begun.cancelled().await;
-            tokio::time::sleep(STOP_DEADLINE).await;
-            strike.cancel();
-        });
+        let deadline = operator::deadline_after(&stop);
         // Returning at once where it is not in order: whatever still runs would act without the lease.
         tokio::select! {
             _ = controllers => {}
             why = lost => return Err(anyhow!("leadership is lost, and two must not act: {why}")),
-            () = deadline.cancelled() => {
-                return Err(anyhow!("could not stop in order within {} s", STOP_DEADLINE.as_secs()));
-            }
+            () = deadline.cancelled() => return Err(operator::not_in_order()),
         }
         tasks.close();
         let rest = async {

@@ -1,30 +1,37 @@
 //! `quartermaster up`: everything on one machine. A Kubernetes API of its own, the controller, and, for a first look, a
 //! simulated gateway with a small fleet.
 
-use std::fs;
-use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use clap::Args;
-use secrecy::{ExposeSecret, SecretString};
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::data;
 use super::demo::{self, Demo};
 use super::operator;
+use super::say::tell;
+use super::screen::{self, Screen};
+use super::standing::{Standing, State, counted, only_kept};
 use crate::cluster::Health;
+use crate::cluster::manifests::{self, Place, Wanted};
+use crate::cluster::served::{Served, ServedKind};
 use crate::control_plane::ControlPlane;
 use crate::control_plane::access::Tokens;
 use crate::control_plane::collect;
 use crate::control_plane::http::listen;
-use crate::control_plane::identity::Identity;
 use crate::control_plane::kinds;
-use crate::control_plane::store::{Keep, Store};
-use crate::resource;
+use crate::control_plane::store::{Keep, NotOpened, Store};
+use crate::resource::{self, names};
 use crate::telemetry::{Metrics, log};
 
 #[derive(Debug, Args)]
@@ -32,7 +39,7 @@ pub struct Up {
     /// Where everything is kept [default: quartermaster in the XDG data folder, ~/.local/share].
     #[arg(long, env = "QUARTERMASTER_DATA", value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// Where the Kubernetes API is served, over HTTPS.
+    /// Where the Kubernetes API is served, over HTTPS; port 0 takes a free one.
     #[arg(
         long,
         env = "QUARTERMASTER_LISTEN",
@@ -64,73 +71,113 @@ pub struct Up {
 
 impl Up {
     pub fn execute(self) -> anyhow::Result<()> {
-        log::start(self.log_format, &self.log_level).map_err(|error| anyhow!(error))?;
+        let begun = Instant::now();
+        log::start(self.log_format, &self.log_level, screen::stderr).map_err(|error| anyhow!(error))?;
         rustls::crypto::ring::default_provider()
             .install_default()
             .map_err(|_| anyhow!("a second TLS provider was installed"))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let result = runtime.block_on(self.run());
+        let result = runtime.block_on(self.run(begun));
         runtime.shutdown_background();
         result
     }
 
-    async fn run(self) -> anyhow::Result<()> {
+    async fn run(self, begun: Instant) -> anyhow::Result<()> {
         let stop = operator::stop_on_signal()?;
-        let data = match &self.data {
+        let folder = match &self.data {
             Some(folder) => folder.clone(),
-            None => data_folder()?,
+            None => data::usual_folder()?,
         };
-        make_folder(&data)?;
-        let identity = identity(&data.join("identity.json"))?;
+        let folder = data::prepare(&folder)?;
+        // First of all, as it is the lock: of two that start, one goes no further.
+        let store = open(&folder).await?;
+        let served = self.serve(&folder, store.clone(), &stop, begun).await;
+        store.close().await;
+        served?;
+        screen::leave_the_line();
+        tell(&format!("Stopped. Everything is kept in {}.", folder.display()));
+        Ok(())
+    }
+
+    async fn serve(
+        &self,
+        folder: &Path,
+        store: Store,
+        stop: &CancellationToken,
+        begun: Instant,
+    ) -> anyhow::Result<()> {
+        let identity = data::identity(&folder.join(data::IDENTITY))?;
         let listener = TcpListener::bind(self.listen).await.with_context(|| {
             format!(
-                "cannot listen on {}; choose another address with --listen",
+                "cannot listen on {}; choose another address with --listen (port 0 takes a free one)",
                 self.listen
             )
         })?;
         let address = listener.local_addr()?;
-        let file = data.join("state.redb");
-        let store = tokio::task::spawn_blocking(move || Store::open(&file, Keep::default())).await??;
-
         let definitions = resource::definitions();
         let tokens = Tokens::new(identity.token.clone(), identity.seed);
         let clock = Arc::new(jiff::Timestamp::now);
         let control_plane = ControlPlane::new(store, kinds::served(&definitions)?, tokens, clock);
         control_plane.begin(&definitions).await?;
 
-        let tasks = TaskTracker::new();
+        // The API is there until the controllers have written their last word.
+        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         let tls = identity.tls(&names_of(address.ip()))?;
-        tasks.spawn(listen::serve(
-            listener,
-            tls,
-            control_plane.service(),
-            stop.clone(),
-        ));
-        tasks.spawn(collect::run(control_plane.clone(), stop.clone()));
-        let url = format!("https://{}", reachable(address));
-        let kubeconfig = self
-            .kubeconfig_out
-            .clone()
-            .unwrap_or_else(|| data.join("kubeconfig"));
-        write_secret(&kubeconfig, &identity.kubeconfig(&url, "default"))?;
+        let service = control_plane.service();
+        tasks.spawn(listen::serve(listener, tls, service, closing.clone()));
+        tasks.spawn(collect::run(control_plane.clone(), closing.clone()));
 
-        say(&format!(
-            "Quartermaster is up: Kubernetes API on {url}, state in {}",
-            data.display()
-        ));
-        let client = control_plane.client("default");
-        let demo = if self.demo {
-            Some(Demo::start(&data).await?)
-        } else {
-            None
+        let url = format!("https://{}", reachable(address));
+        let kubeconfig = match &self.kubeconfig_out {
+            Some(file) => std::path::absolute(file).context("cannot find out where --kubeconfig-out is")?,
+            None => folder.join(data::KUBECONFIG),
         };
-        if let Some(demo) = &demo {
-            say(&format!(
-                "Demo: simulated OpenClaw gateway \"harbour\" on {}, fleet from examples/\n",
+        let in_our_folder = self.kubeconfig_out.is_none();
+        data::write_kubeconfig(&kubeconfig, &identity.kubeconfig(&url, "default"), in_our_folder)?;
+        tell(&format!(
+            "Quartermaster is up: Kubernetes API on {url}, state in {}",
+            folder.display()
+        ));
+        tell(&format!(
+            "For kubectl, in another terminal: export KUBECONFIG={}",
+            data::quoted(&kubeconfig)
+        ));
+        if !address.ip().is_loopback() {
+            tell("It can be reached from other machines: who has that kubeconfig may do everything here.");
+        }
+
+        let client = control_plane.client("default");
+        let working = self.work(&client, folder, stop, begun);
+        let deadline = operator::deadline_after(stop);
+        let result = tokio::select! {
+            result = working => result,
+            () = deadline.cancelled() => Err(operator::not_in_order()),
+        };
+        closing.cancel();
+        tasks.close();
+        deadline.run_until_cancelled(tasks.wait()).await;
+        result
+    }
+
+    /// Until `stop`.
+    async fn work(
+        &self,
+        client: &kube::Client,
+        folder: &Path,
+        stop: &CancellationToken,
+        begun: Instant,
+    ) -> anyhow::Result<()> {
+        if self.demo {
+            let demo = Demo::start(&folder.join(data::DEMO)).await?;
+            tell(&format!(
+                "Demo: simulated OpenClaw gateway \"harbour\" on {}, fleet from examples/",
                 demo.url()
             ));
-            demo.apply(&client).await?;
+            demo.apply(client).await?;
         }
+        let served = Served::read(client).await?;
+        let kinds = served.called(names::CATEGORY);
+        look_again(client, &kinds, self.demo).await?;
         let plan = operator::Plan {
             scopes: operator::scopes(&[])?,
             concurrency: self.concurrency,
@@ -138,85 +185,156 @@ impl Up {
             metrics: Metrics::new().context("metrics")?,
             stop: stop.clone(),
         };
-        let operating = operator::operate(client.clone(), plan);
         let telling = async {
-            if demo.is_some() {
-                demo::show(&client).await?;
+            let told = stop
+                .run_until_cancelled(show(client, &kinds, begun, self.demo))
+                .await;
+            if let Some(Err(_)) = told {
+                // A fleet that cannot be looked at is not one to go on with.
+                stop.cancel();
             }
-            say(&try_this(&kubeconfig));
-            anyhow::Ok(())
+            told.unwrap_or(Ok(()))
         };
-        let ((), told) = tokio::join!(operating, telling);
-        told?;
-        tasks.close();
-        tasks.wait().await;
-        control_plane.store().close().await;
-        Ok(())
+        let ((), told) = tokio::join!(operator::operate(client.clone(), plan), telling);
+        told
     }
+}
+
+async fn open(folder: &Path) -> anyhow::Result<Store> {
+    let file = folder.join(data::STATE);
+    let opened = tokio::task::spawn_blocking(move || Store::open(&file, Keep::default())).await?;
+    opened.map_err(|error| match error {
+        NotOpened::InUse { .. } => anyhow!(
+            "another `quartermaster up` runs with what is in {}: use that one, or name another folder with --data",
+            folder.display()
+        ),
+        NotOpened::Newer { .. }
+        | NotOpened::NoStore { .. }
+        | NotOpened::Damaged { .. }
+        | NotOpened::Failing { .. } => error.into(),
+    })
+}
+
+/// Shows the fleet until it is Ready, and then what to type next. Gives up looking, not working, after a while.
+async fn show(
+    client: &kube::Client,
+    kinds: &[&ServedKind],
+    begun: Instant,
+    demo: bool,
+) -> anyhow::Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    const LOOK_EVERY: Duration = Duration::from_millis(50);
+    let mut screen = Screen::of_stdout();
+    let until = Instant::now() + PATIENCE;
+    let standings = loop {
+        let standings = standings(client, kinds).await?;
+        if !standings.iter().any(|standing| standing.state.is_awaited()) || Instant::now() > until {
+            break standings;
+        }
+        screen.show(&standings);
+        sleep(LOOK_EVERY).await;
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    screen.end(&standings);
+    tell(&summary(&standings, seconds));
+    tell(&try_this(demo));
+    Ok(())
+}
+
+async fn standings(client: &kube::Client, kinds: &[&ServedKind]) -> anyhow::Result<Vec<Standing>> {
+    let mut standings = Vec::new();
+    for kind in kinds {
+        for item in all(client, kind).await? {
+            let mut standing = Standing::of(&item, &kind.resource.kind, &kind.short);
+            let namespace = item.namespace().unwrap_or_default();
+            if namespace != "default" {
+                standing.shown = format!("{} ({namespace})", standing.shown);
+            }
+            standings.push(standing);
+        }
+    }
+    Ok(standings)
+}
+
+async fn all(client: &kube::Client, kind: &ServedKind) -> anyhow::Result<Vec<DynamicObject>> {
+    let mut found = manifests::whole(client, kind, &Wanted::default()).await?;
+    let items = found.get_mut("items").map(Value::take).unwrap_or_default();
+    serde_json::from_value(items).context("a list of our own")
+}
+
+/// What an earlier process called Ready may be gone, and nothing is written of what is found to be as it was. So each is
+/// asked to be looked at, and counts as Ready when that is answered. Others need no asking: a refused token is not tried
+/// again because somebody starts us.
+async fn look_again(client: &kube::Client, kinds: &[&ServedKind], demo: bool) -> anyhow::Result<()> {
+    let now = jiff::Timestamp::now().to_string();
+    let asked = json!({ "metadata": { "annotations": { names::RECONCILE_AT: now } } });
+    for kind in kinds {
+        for item in all(client, kind).await? {
+            let standing = Standing::of(&item, &kind.resource.kind, &kind.short);
+            if !demo && demo::is_ours(&item) {
+                tell(&format!(
+                    "{} is the demo's: what it connects to is there with --demo only.",
+                    standing.shown
+                ));
+            }
+            let place = Place {
+                kind,
+                namespace: item.namespace().unwrap_or_default(),
+                name: item.name_any(),
+            };
+            if matches!(standing.state, State::Ready(_)) {
+                place.change(client, &asked, names::FIELD_MANAGER).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Nothing is called Ready that nobody looks at.
+fn summary(standings: &[Standing], seconds: f64) -> String {
+    let ready = || {
+        standings
+            .iter()
+            .filter(|standing| matches!(standing.state, State::Ready(_)))
+    };
+    let missing = || standings.iter().filter(|standing| standing.state.is_awaited());
+    let mut lines = Vec::new();
+    if standings.is_empty() {
+        lines.push("Nothing is declared yet.".to_owned());
+    } else if missing().next().is_some() {
+        lines.push(format!(
+            "Not Ready after {seconds:.0} s: {}. `kubectl describe openclaw` says more; the work goes on.",
+            counted(missing())
+        ));
+    } else if ready().next().is_some() {
+        lines.push(format!("{} Ready after {seconds:.1} s.", counted(ready())));
+    }
+    lines.extend(only_kept(standings));
+    lines.join("\n")
 }
 
 /// What to type next.
-fn try_this(kubeconfig: &Path) -> String {
-    format!(
-        "\nTry, in another terminal:\n  export KUBECONFIG={}\n  kubectl get openclaw\n  kubectl describe ocgw\n\
-         Without kubectl: quartermaster get openclaw\n\
-         Ctrl-C stops it; everything is still there next time.",
-        kubeconfig.display()
-    )
-}
-
-/// Where programs keep what is a user's own.
-pub(super) fn data_folder() -> anyhow::Result<PathBuf> {
-    let set = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
+fn try_this(demo: bool) -> String {
+    let program = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let lines = if demo {
+        [
+            "kubectl get openclaw",
+            "kubectl describe ocgw harbour",
+            "kubectl explain ocagent.spec",
+        ]
+    } else {
+        [
+            "kubectl get openclaw",
+            "kubectl get events",
+            "kubectl explain ocgw.spec",
+        ]
     };
-    let base = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));
-    match base {
-        Some(base) => Ok(base.join("quartermaster")),
-        None => bail!("neither XDG_DATA_HOME nor HOME is set: name a folder with --data"),
-    }
-}
-
-fn make_folder(folder: &Path) -> anyhow::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .with_context(|| format!("cannot make the folder {} (--data)", folder.display()))
-}
-
-/// The one that is kept, or a new one.
-fn identity(file: &Path) -> anyhow::Result<Identity> {
-    let shown = file.display();
-    match fs::read_to_string(file) {
-        Ok(text) => Identity::read(&text).with_context(|| format!("{shown}")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let identity = Identity::new()?;
-            write_secret(file, &identity.written())?;
-            Ok(identity)
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot read {shown}")),
-    }
-}
-
-/// Whole or not at all, and for its owner's eyes only.
-fn write_secret(file: &Path, text: &SecretString) -> anyhow::Result<()> {
-    let mut beside = file.to_owned();
-    beside.as_mut_os_string().push(".new");
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)
-        .and_then(|mut open| {
-            open.write_all(text.expose_secret().as_bytes())?;
-            open.sync_all()
-        })
-        .and_then(|()| fs::rename(&beside, file));
-    written.with_context(|| format!("cannot write {}", file.display()))
+    format!(
+        "\nTry, in another terminal (KUBECONFIG as above):\n  {}\nWithout kubectl: {} get openclaw\nCtrl-C stops it; \
+         everything is still there next time.",
+        lines.join("\n  "),
+        data::quoted(&program)
+    )
 }
 
 /// What clients on this machine may call the address.
@@ -235,9 +353,4 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
         IpAddr::V4(_) | IpAddr::V6(_) => address,
     }
-}
-
-#[expect(clippy::print_stdout, reason = "what the user asked for")]
-fn say(line: &str) {
-    println!("{line}");
 }
