@@ -155,6 +155,32 @@ pub async fn the_default_of_all(s: &mut Subject) -> Seen {
     seen
 }
 
+/// Who has one where no agent is named: nobody of several, unless there is a default.
+pub async fn no_agent_is_named(s: &mut Subject) -> Seen {
+    let mut seen = s.seen();
+    let raw = patch_of(
+        s.contract,
+        &[
+            ("main", json!({ "workspace": s.workspace("main") })),
+            ("foreign", json!({ "workspace": s.workspace("foreign") })),
+        ],
+    );
+    seen.answer("two agents", &patch(s, &raw, &json!({})).await, &PATCHED);
+    for (what, heartbeat) in [
+        ("no default", Value::Null),
+        ("a default without an agent", json!({ "every": "20m" })),
+        ("an agent that there is not", json!({ "agentId": "nobody" })),
+        ("the second", json!({ "agentId": "foreign" })),
+    ] {
+        let raw = json!({ "agents": { "defaults": { "heartbeat": heartbeat } } });
+        seen.answer(what, &patch(s, &raw, &json!({})).await, &PATCHED);
+        beating(s, &mut seen, what).await;
+    }
+    let raw = json!({ "agents": { "defaults": { "heartbeat": null } } });
+    seen.answer("as before", &patch(s, &raw, &json!({})).await, &PATCHED);
+    seen
+}
+
 pub async fn the_switch_for_all(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
     let mut client = s.client().await;
