@@ -23,7 +23,7 @@ use crate::control_plane::collect;
 use crate::control_plane::http::listen;
 use crate::control_plane::identity::Identity;
 use crate::control_plane::kinds;
-use crate::control_plane::store::{Keep, Store};
+use crate::control_plane::store::{Keep, NotOpened, Store};
 use crate::resource;
 use crate::telemetry::{Metrics, log};
 
@@ -82,6 +82,11 @@ impl Up {
         };
         make_folder(&data)?;
         let identity = identity(&data.join("identity.json"))?;
+        // Before the address, so that a second process for the same folder is told of that, and touches nothing.
+        let file = data.join("state.redb");
+        let store = tokio::task::spawn_blocking(move || Store::open(&file, Keep::default()))
+            .await?
+            .map_err(in_words_of_up)?;
         let listener = TcpListener::bind(self.listen).await.with_context(|| {
             format!(
                 "cannot listen on {}; choose another address with --listen",
@@ -89,8 +94,6 @@ impl Up {
             )
         })?;
         let address = listener.local_addr()?;
-        let file = data.join("state.redb");
-        let store = tokio::task::spawn_blocking(move || Store::open(&file, Keep::default())).await??;
 
         let definitions = resource::definitions();
         let tokens = Tokens::new(identity.token.clone(), identity.seed);
@@ -153,6 +156,19 @@ impl Up {
         control_plane.store().close().await;
         Ok(())
     }
+}
+
+/// Files are named by their folder here.
+fn in_words_of_up(error: NotOpened) -> anyhow::Error {
+    if matches!(error, NotOpened::InUse { .. }) {
+        return anyhow!(
+            "{}",
+            error
+                .to_string()
+                .replace("another file", "another folder with --data")
+        );
+    }
+    error.into()
 }
 
 /// What to type next.
