@@ -122,8 +122,13 @@ fn masters() -> Value {
 
 /// With the status that clients wait for.
 fn as_served(definition: &CustomResourceDefinition) -> serde_json::Result<Object> {
-    let mut object = Object::of(serde_json::to_value(definition)?).unwrap_or_default();
-    let names = serde_json::to_value(&definition.spec.names)?;
+    let mut definition = definition.clone();
+    let names = &mut definition.spec.names;
+    names
+        .list_kind
+        .get_or_insert_with(|| format!("{}List", names.kind));
+    let names = serde_json::to_value(&names)?;
+    let mut object = Object::of(serde_json::to_value(&definition)?).unwrap_or_default();
     let versions: Vec<&str> = definition
         .spec
         .versions

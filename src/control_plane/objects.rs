@@ -93,7 +93,7 @@ impl ControlPlane {
             let page = self
                 .store()
                 .list(&prefix, &paging)
-                .map_err(|error| out_of_reach(error, options.go_on.is_some()))?;
+                .map_err(|error| out_of_reach(error, options.go_on.as_deref().unwrap_or_default()))?;
             revision = page.revision;
             remaining = page.remaining;
             last = page.items.last().map(|(key, _)| key.clone());
@@ -585,15 +585,20 @@ pub(super) fn revision_of(version: &str) -> Result<Revision, Status> {
     })
 }
 
-fn out_of_reach(error: OutOfReach, later_page: bool) -> Status {
+/// `page`: the token by which a later page was asked for, if one was.
+fn out_of_reach(error: OutOfReach, page: &str) -> Status {
     match error {
         OutOfReach::Ahead { asked, current } => Status::too_large_version(asked.0, current.0),
-        OutOfReach::Expired { .. } if later_page => Status::expired(
-            "The provided continue parameter is too old to display a consistent list result. You can start a new list \
-             without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
-             results. Continuing with the provided token results in an inconsistent list - objects that were created, \
-             modified, or deleted between the time the first chunk was returned and now may show up in the list.",
-        ),
+        OutOfReach::Expired { .. } if !page.is_empty() => {
+            let mut status = Status::expired(
+                "The provided continue parameter is too old to display a consistent list result. You can start a new list \
+                 without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
+                 results. Continuing with the provided token results in an inconsistent list - objects that were created, \
+                 modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+            );
+            status.go_on = Continue::regardless(page);
+            status
+        }
         OutOfReach::Expired { .. } => {
             Status::expired("The resourceVersion for the provided list is too old.")
         }
@@ -604,7 +609,8 @@ fn out_of_reach(error: OutOfReach, later_page: bool) -> Status {
 #[derive(Serialize, Deserialize)]
 struct Continue {
     v: String,
-    rv: u64,
+    /// -1: whatever there is now.
+    rv: i64,
     start: String,
 }
 
@@ -616,10 +622,18 @@ impl Continue {
         };
         let token = Self {
             v: "meta.k8s.io/v1".to_owned(),
-            rv: revision.0,
+            rv: i64::try_from(revision.0).unwrap_or(i64::MAX),
             start,
         };
         URL_SAFE_NO_PAD.encode(serde_json::to_string(&token).unwrap_or_default())
+    }
+
+    /// The same page, as it is now.
+    fn regardless(token: &str) -> Option<String> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let token: Self = serde_json::from_slice(&bytes).ok()?;
+        let token = Self { rv: -1, ..token };
+        Some(URL_SAFE_NO_PAD.encode(serde_json::to_string(&token).ok()?))
     }
 
     fn read(token: &str, prefix: &Prefix) -> Result<(Key, Option<Revision>), Status> {
@@ -643,6 +657,6 @@ impl Continue {
             None => (None, start.as_str()),
         };
         let key = Key::new(prefix.resource(), namespace, name).map_err(|error| wrong(&error.to_string()))?;
-        Ok((key, Some(Revision(rv))))
+        Ok((key, u64::try_from(rv).ok().map(Revision)))
     }
 }

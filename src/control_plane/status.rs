@@ -17,6 +17,8 @@ pub struct Status {
     pub details: Option<Box<Details>>,
     /// What was noticed before it was refused.
     pub warnings: Vec<String>,
+    /// By which the rest of a list can still be had, though not as it was.
+    pub go_on: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -77,6 +79,7 @@ impl Status {
             message: message.into(),
             details: None,
             warnings: Vec::new(),
+            go_on: None,
         }
     }
 
@@ -553,9 +556,13 @@ impl Status {
             message,
             details,
             warnings: _,
+            go_on,
         } = self;
+        let metadata = go_on
+            .as_ref()
+            .map_or_else(|| json!({}), |token| json!({ "continue": token }));
         let mut sent = json!({
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "kind": "Status", "apiVersion": "v1", "metadata": metadata, "status": "Failure",
             "message": message, "code": code,
         });
         if *reason != Reason::Unknown

@@ -98,7 +98,8 @@ mod tests {
     #[test]
     fn what_is_not_known_is_not_called_absent() {
         let held = json!({ "messages": [{ "role": "user", "idempotencyKey": "k:user", "content": "x" }] });
-        let said = json!({ "messages": [{ "role": "user", "idempotencyKey": "other:user", "content": "k" }] });
+        let said =
+            json!({ "messages": [{ "role": "user", "idempotencyKey": "other:user", "content": "k" }] });
         let long = json!({ "messages": vec![json!({}); MOST_READ] });
         let pending = |state: &str| json!({ "messages": [], "pendingInputs": { "items": [{ "runId": "k", "state": state }] } });
         for (contract, answer, expected) in [

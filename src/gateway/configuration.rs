@@ -23,6 +23,8 @@ pub struct Configuration {
     pub ownership: Option<String>,
     /// `agents.defaults.heartbeat`.
     pub default_heartbeat: Option<Value>,
+    /// `agents.defaults.systemAgent.agentId`: whose is what is nobody else's, on gateways that know it.
+    pub system_agent: Option<AgentId>,
     pub bindings: Vec<Value>,
     pub written: Written,
     /// How large its file is, where the file's content is shown. Secrets in it are placeholders, and counted as such.
@@ -63,6 +65,9 @@ impl Configuration {
                 .and_then(Value::as_str)
                 .map(str::to_owned),
             default_heartbeat: config.pointer("/agents/defaults/heartbeat").cloned(),
+            system_agent: config
+                .pointer("/agents/defaults/systemAgent/agentId")
+                .and_then(|id| AgentId::normalised(id.as_str()?)),
             written: Written {
                 entries: without_spellings(written_entries),
                 list: matching(list_at(file, "/agents/list"), &list),
@@ -160,7 +165,10 @@ mod tests {
         let mut less = answer;
         less["parsed"] = json!({ "$include": "other.json" });
         let less = Configuration::parse(&less).unwrap();
-        assert_eq!((&less.written.list, &less.written.bindings), (&less.list, &less.bindings));
+        assert_eq!(
+            (&less.written.list, &less.written.bindings),
+            (&less.list, &less.bindings)
+        );
     }
 
     #[test]

@@ -369,7 +369,8 @@ impl Line {
                 }
             }
             Some(Incoming::Event { name, payload }) => {
-                self.news.send_if_modified(|news| news.hear(&name, payload, &self.secrets));
+                self.news
+                    .send_if_modified(|news| news.hear(&name, payload, &self.secrets));
             }
             None => tracing::debug!(bytes = text.len(), "a frame that is none"),
         }

@@ -99,7 +99,10 @@ mod tests {
             ),
             ("chat", json!({"state": "error", "runId": "r"})),
         ] {
-            assert!(news.hear(event, &payload.to_string(), &Secrets::default()), "{event}");
+            assert!(
+                news.hear(event, &payload.to_string(), &Secrets::default()),
+                "{event}"
+            );
         }
         for (event, payload) in [
             ("tick", json!({"ts": 1})),
@@ -108,7 +111,10 @@ mod tests {
             ("chat", json!(7)),
             ("made.up", json!([])),
         ] {
-            assert!(!news.hear(event, &payload.to_string(), &Secrets::default()), "{event}");
+            assert!(
+                !news.hear(event, &payload.to_string(), &Secrets::default()),
+                "{event}"
+            );
         }
         let counted = News {
             configuration: 2,

@@ -137,7 +137,10 @@ fn check(schema: &Value, value: &Value, at: &str, depth: usize, issues: &mut Vec
             .as_str()
             .map_or_else(|| expected.to_string(), str::to_owned);
         return complain(
-            tame(&format!("Invalid input: expected {expected}, received {}", type_of(value))),
+            tame(&format!(
+                "Invalid input: expected {expected}, received {}",
+                type_of(value)
+            )),
             issues,
         );
     }
@@ -164,7 +167,11 @@ fn check(schema: &Value, value: &Value, at: &str, depth: usize, issues: &mut Vec
 fn not_among(words: &[String]) -> String {
     let shown = words.get(..MOST_WORDS).unwrap_or(words).join(", ");
     let hidden = words.len().saturating_sub(MOST_WORDS);
-    let more = if hidden > 0 { format!(", and {hidden} more") } else { String::new() };
+    let more = if hidden > 0 {
+        format!(", and {hidden} more")
+    } else {
+        String::new()
+    };
     tame(&format!("Invalid input (allowed: {shown}{more})"))
 }
 

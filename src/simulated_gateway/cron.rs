@@ -63,10 +63,13 @@ impl<'a> Heartbeats<'a> {
             match (contract, defaults) {
                 (Contract::V2026_9_6, defaults) => match (named(), defaults) {
                     (Some(named), _) => Beating::Only(named),
-                    // Several by hand: the gateway itself names one as soon as there is a second.
-                    (None, _) if roster.visible().count() == 1 => Beating::Only(roster.default_id()),
                     (None, Some(_)) => Beating::All,
-                    (None, None) => Beating::Nobody,
+                    // Whose is what is nobody else's: put down as soon as there is a second agent.
+                    (None, None) => match document.pointer("/agents/defaults/systemAgent/agentId") {
+                        Some(system) => Beating::Only(system.as_str().unwrap_or_default()),
+                        None if roster.visible().count() == 1 => Beating::Only(roster.default_id()),
+                        None => Beating::Nobody,
+                    },
                 },
                 (Contract::V2026_7_35, Some(_)) => Beating::All,
                 (Contract::V2026_2_9, Some(_)) | (Contract::V2026_7_35 | Contract::V2026_2_9, None) => {

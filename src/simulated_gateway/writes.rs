@@ -167,8 +167,8 @@ fn plan(state: &mut State, call: &Call<'_>, write: Write) -> Result<Plan, Refusa
         &|path| reload::is_told_by_its_parts(path, contract),
     );
     let (before, after) = (
-        stamped(call.world, &old, old.clone()),
-        stamped(call.world, &old, plan.document),
+        stamped(call.world, old, old.clone()),
+        stamped(call.world, old, plan.document),
     );
     revision::keeps_its_size(&before, &after, call)?;
     plan.document = after;

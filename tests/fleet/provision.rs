@@ -210,7 +210,10 @@ async fn is_held(online: &Online, agent: &Agent, wakes: &mut Wakes) -> Result<bo
         Some(Wake::Due) | None => 0,
     };
     let (session, key) = (agent.id.main_session(), agent.wake_key(attempt));
-    let held = online.connection.chat_holds(online.contract, &session, &key).await;
+    let held = online
+        .connection
+        .chat_holds(online.contract, &session, &key)
+        .await;
     let held = held.map_err(|error| format!("history of {}: {error}", agent.id))?;
     if held == InHistory::Held {
         wakes.insert(agent.id.clone(), Wake::Sent);

@@ -65,7 +65,11 @@ async fn a_message_is_sent_once_however_often_it_is_asked_for() {
             Contract::V2026_2_9 => InHistory::Unknown,
             Contract::V2026_7_35 | Contract::V2026_9_6 => InHistory::NotThere,
         };
-        assert_eq!(connection.chat_holds(rules, &session, "wake-1").await.unwrap(), absent, "{contract:?}");
+        assert_eq!(
+            connection.chat_holds(rules, &session, "wake-1").await.unwrap(),
+            absent,
+            "{contract:?}"
+        );
         for _ in 0..2 {
             connection.chat_send(&session, "wake up", "wake-1").await.unwrap();
         }
@@ -74,11 +78,22 @@ async fn a_message_is_sent_once_however_often_it_is_asked_for() {
             let held = connection.chat_holds(rules, &session, "wake-1").await.unwrap();
             assert_eq!(held, InHistory::Held, "{contract:?}");
             let params = json!({ "sessionKey": session.as_str() });
-            let history = connection.call("chat.history", params, Duration::from_secs(30)).await.unwrap();
-            let said = history["messages"].as_array().unwrap().iter().filter(|message| message["role"] == "user");
+            let history = connection
+                .call("chat.history", params, Duration::from_secs(30))
+                .await
+                .unwrap();
+            let said = history["messages"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|message| message["role"] == "user");
             assert_eq!(said.count(), 1, "{contract:?}");
         }
-        assert_eq!(connection.chat_holds(rules, &session, "wake-2").await.unwrap(), absent, "{contract:?}");
+        assert_eq!(
+            connection.chat_holds(rules, &session, "wake-2").await.unwrap(),
+            absent,
+            "{contract:?}"
+        );
     }
 }
 

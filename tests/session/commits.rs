@@ -142,7 +142,11 @@ async fn another_writers_change_is_not_overwritten() {
             Contract::V2026_2_9 => 0,
             Contract::V2026_7_35 | Contract::V2026_9_6 => 1,
         };
-        assert_eq!(bench.refusals(), refused, "{contract:?}: the conflict was never met");
+        assert_eq!(
+            bench.refusals(),
+            refused,
+            "{contract:?}: the conflict was never met"
+        );
         bench.assert_foreign_untouched();
     }
 }
@@ -170,7 +174,7 @@ async fn what_arrives_during_a_write_leaves_together() {
     let bench = Bench::with(Contract::V2026_9_6, 1.0).await;
     let first = bench.session.commits().put(change("first"));
     let later = join_all((0..40).map(|n| {
-        let commits = bench.session.commits().clone();
+        let commits = bench.session.commits();
         async move {
             sleep(Duration::from_millis(200 + n * 10)).await;
             commits.put(change(&format!("mc-{n}"))).await
@@ -212,10 +216,15 @@ async fn a_refusal_that_names_nobody_keeps_out_only_the_guilty() {
                 hit: Hit::Refuse(nobodys_issue()),
             });
         }
-        let puts = names.iter().map(|agent| bench.session.commits().put(change(agent)));
+        let puts = names
+            .iter()
+            .map(|agent| bench.session.commits().put(change(agent)));
         let (good, bad) = tokio::join!(join_all(puts), bench.session.commits().put(change("bad")));
         assert!(good.iter().all(Result::is_ok), "{contract:?}: {good:?}");
-        assert!(matches!(bad, Err(NotCommitted::Refused(_))), "{contract:?}: {bad:?}");
+        assert!(
+            matches!(bad, Err(NotCommitted::Refused(_))),
+            "{contract:?}: {bad:?}"
+        );
         assert!(names.iter().all(|agent| bench.count(agent) == 1), "{contract:?}");
         bench.assert_struck(&format!("{contract:?}"));
     }
@@ -241,7 +250,10 @@ async fn a_refusal_of_everything_ends() {
     }
     let puts = (0..56).map(|n| bench.session.commits().put(change(&format!("mc-{n}"))));
     let all = join_all(puts).await;
-    assert!(all.iter().all(|put| matches!(put, Err(NotCommitted::Refused(why)) if why.contains("gateway.port"))));
+    assert!(
+        all.iter()
+            .all(|put| matches!(put, Err(NotCommitted::Refused(why)) if why.contains("gateway.port")))
+    );
     assert!(bench.writes() <= 8, "{} writes", bench.writes());
 }
 
@@ -268,10 +280,20 @@ async fn a_change_is_done_where_it_was_meant_or_not_at_all() {
             before.put(change("b")).await
         };
         let (removed, put) = tokio::join!(under_way, moved);
-        assert!(matches!(removed, Err(NotCommitted::Unfinished(_))), "{contract:?}: {removed:?}");
-        assert!(matches!(put, Err(NotCommitted::Unfinished(_))), "{contract:?}: {put:?}");
+        assert!(
+            matches!(removed, Err(NotCommitted::Unfinished(_))),
+            "{contract:?}: {removed:?}"
+        );
+        assert!(
+            matches!(put, Err(NotCommitted::Unfinished(_))),
+            "{contract:?}: {put:?}"
+        );
         assert_eq!((bench.count("a"), bench.count("b")), (1, 0), "{contract:?}");
         bench.session.commits().put(change("c")).await.unwrap();
-        assert_eq!(bench.count("c"), 1, "{contract:?}: the new address has its own deposits");
+        assert_eq!(
+            bench.count("c"),
+            1,
+            "{contract:?}: the new address has its own deposits"
+        );
     }
 }

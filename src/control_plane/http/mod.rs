@@ -311,7 +311,10 @@ impl Service {
         let kinds = self.control_plane.kinds();
         let accept = text(&head.headers, header::ACCEPT.as_str());
         if accept.starts_with(openapi::SECOND_MEDIA) && words == ["openapi", "v2"] {
-            return Ok(show::bytes(openapi::SECOND_MEDIA, openapi::second_in_protobuf()));
+            return Ok(show::bytes(
+                openapi::SECOND_ANSWERED,
+                openapi::second_in_protobuf(),
+            ));
         }
         let form = Form::of(accept).unwrap_or(Form::Json);
         let found = match words.as_slice() {

@@ -5,6 +5,17 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::control_plane::kind::{Kind, Kinds, Nature, Subresource, Verb};
+use crate::control_plane::kinds;
+
+const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+const API_VERSION: &str = "APIVersion defines the versioned schema of this representation of an object. Servers should convert \
+                           recognized schemas to the latest internal value, and may reject unrecognized values. More info: \
+                           https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources";
+const KIND: &str = "Kind is a string value representing the REST resource this object represents. Servers may infer this from \
+                    the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: \
+                    https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
+const METADATA: &str = "Standard object's metadata. More info: \
+                        https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
 
 /// The list of documents; a document's address carries its hash, so that clients may keep it for ever.
 pub(super) fn index(kinds: &Kinds) -> Value {
@@ -34,6 +45,7 @@ pub(super) fn document(kinds: &Kinds, group: &str, version: &str) -> Option<Valu
     }
     let mut paths = Map::new();
     let mut schemas = Map::new();
+    schemas.insert(OBJECT_META.to_owned(), kinds::object_meta());
     for kind in served {
         schemas.insert(component(kind), schema(kind));
         for (path, item) in paths_of(kind) {
@@ -67,6 +79,8 @@ pub(super) fn second(kinds: &Kinds) -> Value {
 }
 
 pub(super) const SECOND_MEDIA: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// The `@` of what is asked for may not be in a media type.
+pub(super) const SECOND_ANSWERED: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// The OpenAPI v2 document as kubectl asks for it, in protobuf, about what it does not find in v3: kinds that are not
 /// served, and lists. It says that nothing is known of them; in JSON kubectl would not take it, and give up.
@@ -110,9 +124,33 @@ fn component(kind: &Kind) -> String {
     format!("{}.{version}.{name}", reversed.join("."))
 }
 
+/// What every object has, described once, as kubectl shows it by its name.
 fn schema(kind: &Kind) -> Value {
     let mut schema = kind.open_api.clone();
     if let Some(schema) = schema.as_object_mut() {
+        let all = [
+            (
+                "apiVersion",
+                json!({ "type": "string", "description": API_VERSION }),
+            ),
+            ("kind", json!({ "type": "string", "description": KIND })),
+        ];
+        let described = schema.entry("properties").or_insert_with(|| json!({}));
+        if let Some(fields) = described.as_object_mut() {
+            for (name, field) in all {
+                fields.insert(name.to_owned(), field);
+            }
+            let reference = format!("#/components/schemas/{OBJECT_META}");
+            let words = fields
+                .get("metadata")
+                .and_then(|metadata| metadata.get("description"));
+            let words = words.and_then(Value::as_str).unwrap_or(METADATA);
+            let metadata = json!({ "description": words, "allOf": [{ "$ref": reference }], "default": {} });
+            fields.insert("metadata".to_owned(), metadata);
+        }
+        if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+            required.retain(|name| name != "metadata");
+        }
         schema.insert(
             "x-kubernetes-group-version-kind".to_owned(),
             json!([kind_of(kind)]),
@@ -273,7 +311,6 @@ fn second_item(item: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control_plane::kinds;
 
     #[test]
     fn what_kubectl_reads_as_protobuf_is_some() {

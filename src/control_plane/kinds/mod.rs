@@ -109,6 +109,11 @@ fn custom(definition: &CustomResourceDefinition) -> Result<Option<Kind>, SchemaE
     }))
 }
 
+/// What every object's metadata holds, as it is published.
+pub fn object_meta() -> Value {
+    published::metadata()
+}
+
 /// What is said of every name.
 const NAME: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may \
                     allow a client to request the generation of an appropriate name automatically. Name is primarily intended \

@@ -60,7 +60,7 @@ pub(super) fn definition() -> Value {
     })
 }
 
-fn metadata() -> Value {
+pub(super) fn metadata() -> Value {
     of::<k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta>()
 }
 

@@ -9,6 +9,7 @@ fn status(code: u16, reason: Reason, message: String, details: Option<Details>) 
         message,
         details: details.map(Box::new),
         warnings: Vec::new(),
+        go_on: None,
     }
 }
 

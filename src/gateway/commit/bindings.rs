@@ -101,10 +101,17 @@ mod tests {
     #[test]
     fn what_stays_is_sent_as_it_is_written() {
         let now = [item("a", "telegram"), item("other", "slack")];
-        let written = [item("a", "telegram"), json!({ "agentId": "${WHO}", "match": { "channel": "${WHERE}" } })];
+        let written = [
+            item("a", "telegram"),
+            json!({ "agentId": "${WHO}", "match": { "channel": "${WHERE}" } }),
+        ];
         let Bound { list, .. } = bound(&now, &written, &[change("a", Some(&["discord"]))]);
         assert_eq!(list.unwrap(), [written[1].clone(), item("a", "discord")]);
-        assert!(bound(&now, &written, &[change("a", Some(&["telegram"]))]).list.is_none());
+        assert!(
+            bound(&now, &written, &[change("a", Some(&["telegram"]))])
+                .list
+                .is_none()
+        );
     }
 
     #[test]

@@ -503,7 +503,12 @@ fn elsewhere() -> NotCommitted {
 }
 
 fn answer_done(batch: Vec<Put>, patch: &Patch) {
-    for Put { at: _, change, result } in batch {
+    for Put {
+        at: _,
+        change,
+        result,
+    } in batch
+    {
         let left_out = patch.left_out.iter().filter(|left| left.agent == change.agent);
         let conflicts = patch
             .conflicts
@@ -521,13 +526,23 @@ fn answer_done(batch: Vec<Put>, patch: &Patch) {
 }
 
 fn answer_all(batch: Vec<Put>, why: &NotCommitted) {
-    for Put { at: _, change: _, result } in batch {
+    for Put {
+        at: _,
+        change: _,
+        result,
+    } in batch
+    {
         result.send(Err(why.clone())).ok();
     }
 }
 
 fn answer_rejected(bad: Vec<Put>, guilty: &[(AgentId, Vec<Issue>)]) {
-    for Put { at: _, change, result } in bad {
+    for Put {
+        at: _,
+        change,
+        result,
+    } in bad
+    {
         let issues = guilty
             .iter()
             .filter(|(agent, _)| *agent == change.agent)

@@ -111,19 +111,18 @@ pub(super) fn beating_by_default(contract: &Contract, now: &Configuration) -> Ve
     let main = || AgentId::parse(MAIN).into_iter();
     let id_of = |item: &Value| AgentId::normalised(item.get("id")?.as_str()?);
     match contract.roster {
-        Roster::Entries => match (named("agentId").and_then(AgentId::normalised), now.entries.len()) {
-            (None, 0) => main().collect(),
-            (Some(agent), _) if now.entries.contains_key(&agent) => vec![agent],
-            (Some(agent), 0) if agent.as_str() == MAIN => vec![agent],
-            // The gateway refuses such a configuration.
-            (Some(_), _) => Vec::new(),
-            // A second agent makes it put down the first as the one who has a heartbeat. Where several were written by
-            // hand and none of them is named, all have one or nobody has.
-            (None, several) if several == 1 || default.is_some_and(Value::is_object) => {
-                now.entries.keys().cloned().collect()
+        Roster::Entries if now.entries.is_empty() => main().collect(),
+        Roster::Entries => {
+            let named = named("agentId").and_then(AgentId::normalised);
+            let alone = now.entries.keys().next().filter(|_| now.entries.len() == 1);
+            // In the gateway's own order. A second agent makes it put down the first as heartbeat and system agent; only of a
+            // roster that was written by hand all or none can have one.
+            match (&named, default.is_some_and(Value::is_object)) {
+                (Some(named), _) => vec![named.clone()],
+                (None, true) => now.entries.keys().cloned().collect(),
+                (None, false) => now.system_agent.as_ref().or(alone).into_iter().cloned().collect(),
             }
-            (None, _) => Vec::new(),
-        },
+        }
         // Before 2026.8 a default with an interval wakes everybody, one without only the default agent.
         Roster::MergedList | Roster::ReplacedList if now.list.is_empty() => main().collect(),
         Roster::MergedList | Roster::ReplacedList if named("every").is_some() => {

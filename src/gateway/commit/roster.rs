@@ -39,7 +39,11 @@ fn entries_patch(now: &Configuration, differences: &BTreeMap<AgentId, Entry>) ->
 
 fn merged_list_patch(now: &Configuration, differences: &BTreeMap<AgentId, Entry>) -> Value {
     let mut list: Vec<Value> = pinned_main(now, differences).into_iter().collect();
-    list.extend(differences.iter().map(|(agent, fields)| with_id(now.spelling(agent), fields)));
+    list.extend(
+        differences
+            .iter()
+            .map(|(agent, fields)| with_id(now.spelling(agent), fields)),
+    );
     list.sort_by_key(|item| item.get("id").and_then(Value::as_str) != Some(MAIN));
     json!({ "agents": { "list": list } })
 }

@@ -7,6 +7,7 @@
 //! The garbage collector notices a new CRD only at its next discovery (every 30 s): a test of owner references
 //! creates its CRDs first and waits long enough.
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,6 +35,7 @@ pub struct Cluster {
     api_server: Process,
     api_server_launch: Launch,
     _etcd: Process,
+    etcd_port: u16,
     binaries: Binaries,
     server: String,
     authority: String,
@@ -136,6 +138,7 @@ impl Cluster {
             api_server,
             api_server_launch,
             _etcd: etcd,
+            etcd_port: client_port,
             binaries: binaries.clone(),
             server,
             authority: authority.pem(),
@@ -176,6 +179,21 @@ impl Cluster {
             );
         }
         Ok(())
+    }
+
+    /// What was before this revision is no longer known, as the API server has it done every five minutes.
+    pub fn compact(&self, revision: u64) {
+        let body = format!("{{\"revision\":\"{revision}\"}}");
+        let request = format!(
+            "POST /v3/kv/compaction HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.etcd_port)).expect("etcd listens");
+        stream.write_all(request.as_bytes()).expect("etcd reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("etcd answers");
+        let done = answer.starts_with("HTTP/1.1 200") || answer.contains("has been compacted");
+        assert!(done, "compaction: {answer}");
     }
 
     /// The administrator's kubeconfig.

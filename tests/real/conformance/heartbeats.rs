@@ -49,7 +49,7 @@ async fn said(client: &mut Client) -> (String, String, String) {
     let status = of(&status["heartbeat"]["agents"], &plain);
     let health = of(&health["agents"], &nested);
     let list = client
-        .call("cron.list", &json!({ "includeDisabled": true }))
+        .call("cron.list", &json!({ "includeDisabled": true, "limit": 200 }))
         .await
         .must();
     let mut jobs: Vec<String> = list["jobs"]
@@ -58,6 +58,7 @@ async fn said(client: &mut Client) -> (String, String, String) {
         .flatten()
         .filter_map(|job| {
             let key = job["declarationKey"].as_str()?.strip_prefix("heartbeat:")?;
+            let key = OF_THIS_STORY.contains(&key).then_some(key)?;
             Some(format!("{key}={}", job["schedule"]["everyMs"]))
         })
         .collect();
@@ -158,14 +159,9 @@ pub async fn the_default_of_all(s: &mut Subject) -> Seen {
 /// Who has one where no agent is named: nobody of several, unless there is a default.
 pub async fn no_agent_is_named(s: &mut Subject) -> Seen {
     let mut seen = s.seen();
-    let raw = patch_of(
-        s.contract,
-        &[
-            ("main", json!({ "workspace": s.workspace("main") })),
-            ("foreign", json!({ "workspace": s.workspace("foreign") })),
-        ],
-    );
-    seen.answer("two agents", &patch(s, &raw, &json!({})).await, &PATCHED);
+    let entry = |id: &'static str| (id, json!({ "workspace": s.workspace(id), "heartbeat": null }));
+    let raw = patch_of(s.contract, &["main", "foreign", "ours"].map(entry));
+    seen.answer("three agents", &patch(s, &raw, &json!({})).await, &PATCHED);
     for (what, heartbeat) in [
         ("no default", Value::Null),
         ("a default without an agent", json!({ "every": "20m" })),

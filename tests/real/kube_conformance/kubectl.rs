@@ -22,7 +22,7 @@ const PRINTED: &[(&str, &str, &str)] = &[
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "<time>", "now"),
     (r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w+ \d{4} [\d:]+ \+\d{4}", "<time>", "now"),
     (r"\b(\d+[smh])+( |$)", "<age>$2", "now"),
-    (r"/tmp/[\w./-]+", "<file>", "a folder of its own"),
+    (r"/tmp/[\w./-]+(\t.*)?", "<file>", "a folder of its own, and now"),
     (r" +", " ", "columns are as wide as their widest cell, an age among them"),
 ];
 

@@ -60,17 +60,25 @@ fn the_first_heartbeat_block_silences_nobody() {
     };
     let two = json!([{ "id": "first" }, { "id": "second" }]);
     assert_eq!(preserved(&V2026_9_6, json!({})), ["main"]);
-    let named = |id: &str| json!({ "defaults": { "heartbeat": { "agentId": id } }, "entries": { "x": {}, "y": {} } });
+    let named =
+        |id: &str| json!({ "defaults": { "heartbeat": { "agentId": id } }, "entries": { "x": {}, "y": {} } });
     assert_eq!(preserved(&V2026_9_6, named("x")), ["x"]);
-    assert!(preserved(&V2026_9_6, named("gone")).is_empty());
+    let system =
+        json!({ "defaults": { "systemAgent": { "agentId": "y" } }, "entries": { "x": {}, "y": {} } });
+    assert_eq!(preserved(&V2026_9_6, system), ["y"]);
     let by_hand = |entries: Value| json!({ "ownership": "explicit", "entries": entries });
     assert_eq!(preserved(&V2026_9_6, by_hand(json!({ "alone": {} }))), ["alone"]);
     assert!(preserved(&V2026_9_6, by_hand(json!({ "main": {}, "x": {} }))).is_empty());
-    let with_default = json!({ "entries": { "main": {}, "x": {} }, "defaults": { "heartbeat": { "every": "1h" } } });
+    let with_default =
+        json!({ "entries": { "main": {}, "x": {} }, "defaults": { "heartbeat": { "every": "1h" } } });
     assert_eq!(preserved(&V2026_9_6, with_default), ["main", "x"]);
     let spelled = json!({ "Ops Team": { "heartbeat": { "every": "1h" } }, "main": {} });
     assert!(
-        preserved(&V2026_9_6, json!({ "defaults": { "heartbeat": { "agentId": "main" } }, "entries": spelled })).is_empty()
+        preserved(
+            &V2026_9_6,
+            json!({ "defaults": { "heartbeat": { "agentId": "main" } }, "entries": spelled })
+        )
+        .is_empty()
     );
     assert_eq!(preserved(&V2026_7_35, json!({})), ["main"]);
     assert_eq!(preserved(&V2026_7_35, json!({ "list": two })), ["first"]);
@@ -105,8 +113,12 @@ fn variables_stay_variables() {
         let ours = json!({ "name": "${NAME}", "workspace": "${PLACE}" });
         let theirs = json!({ "tools": { "key": "${KEY}" } });
         let mut gateway = Gateway::new(contract, &[("foreign", theirs), ("mine", ours)]);
-        gateway.document["bindings"] = json!([{ "agentId": "foreign", "match": { "channel": "${CHANNEL}" } }]);
-        let same = change("mine", &json!({ "name": "${NAME}", "workspace": "value of PLACE" }));
+        gateway.document["bindings"] =
+            json!([{ "agentId": "foreign", "match": { "channel": "${CHANNEL}" } }]);
+        let same = change(
+            "mine",
+            &json!({ "name": "${NAME}", "workspace": "value of PLACE" }),
+        );
         let (writes, _) = settle(&mut gateway, &[same], &BTreeSet::new()).unwrap();
         assert_eq!(writes, 0, "{contract}");
         let other = EntryChange {
@@ -117,7 +129,10 @@ fn variables_stay_variables() {
         settle(&mut gateway, &[other], &BTreeSet::new()).unwrap();
         let after = gateway.document.to_string();
         for variable in ["${PLACE}", "${KEY}", "${CHANNEL}"] {
-            assert!(before.contains(variable) && after.contains(variable), "{contract}: {after}");
+            assert!(
+                before.contains(variable) && after.contains(variable),
+                "{contract}: {after}"
+            );
         }
     }
 }
@@ -210,10 +225,20 @@ fn settings_that_a_gateway_does_not_know_are_left_out_and_said() {
 #[test]
 fn a_secret_that_is_read_back_hidden_is_not_written_for_ever() {
     let now = reading(&V2026_9_6, &[("a", json!({ "tools": { "key": REDACTED } }))]);
-    let patch = patch(&V2026_9_6, &now, &[change("a", &json!({ "tools": { "key": "secret" } }))]);
+    let patch = patch(
+        &V2026_9_6,
+        &now,
+        &[change("a", &json!({ "tools": { "key": "secret" } }))],
+    );
     assert!(patch.raw.is_none());
     let setting = "tools.key".to_owned();
-    assert_eq!(patch.hidden, [Hidden { agent: id("a"), setting }]);
+    assert_eq!(
+        patch.hidden,
+        [Hidden {
+            agent: id("a"),
+            setting
+        }]
+    );
 }
 
 #[test]
@@ -437,7 +462,9 @@ fn still(before: &BTreeSet<AgentId>, gateway: &Gateway, ours: &BTreeSet<AgentId>
     if lost.is_empty() && new.is_empty() {
         Ok(())
     } else {
-        Err(format!("{lost:?} beat and do not now, {new:?} did not and do now"))
+        Err(format!(
+            "{lost:?} beat and do not now, {new:?} did not and do now"
+        ))
     }
 }
 

@@ -184,7 +184,9 @@ impl Gateway {
             (Some(Value::Array(old)), Value::Array(new)) => {
                 // Sent the value of a variable, all but 2026.2.9 find its name again.
                 let named = |item: &Value| {
-                    let same = old.iter().find(|old| used(old) == *item && self.contract != &V2026_2_9);
+                    let same = old
+                        .iter()
+                        .find(|old| used(old) == *item && self.contract != &V2026_2_9);
                     same.unwrap_or(item).clone()
                 };
                 let new: Vec<Value> = new.iter().map(named).collect();
