@@ -168,7 +168,8 @@ async fn paths_and_heads_may_be_of_any_bytes() {
         let shown = &path[..path.len().min(90)];
         let answer = bed.ask("GET", &path, JSON, "").await;
         match answer.code {
-            200 => assert!(answer.json().is_object(), "{shown}"),
+            // A watch from a version that has not come has nothing to tell.
+            200 => assert!(answer.body.is_empty() || answer.json().is_object(), "{shown}"),
             404 if answer.body == b"404 page not found\n" => {}
             400..500 | 504 => answer.is_status(),
             code => panic!("{shown}: {code} {}", answer.message()),
