@@ -7,8 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::control_plane::status::Status;
 
-/// Bytes of bodies that are being read or worked on. JSON takes up to 130 times its length when it is parsed (lists of lists
-/// of nothing), but 10 times as an object of ours.
+/// Bytes of bodies that are being read or worked on. The worst JSON takes 300 times its length (lists of maps of one entry).
 pub(super) const BODIES: usize = 32 << 20;
 /// Bytes of answers that wait for their readers. All of 10,000 Agents are 40 MB.
 pub(super) const ANSWERS: usize = 256 << 20;
