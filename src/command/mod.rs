@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand. What the program prints lives here and nowhere else.
 
 pub mod apply;
+pub mod backup;
 pub mod crds;
 mod data;
 pub mod delete;
@@ -44,6 +45,8 @@ enum Command {
     Get(get::Get),
     /// Delete objects, without kubectl.
     Delete(delete::Delete),
+    /// Copy everything that `up` keeps into one file, whether it runs or not.
+    Backup(backup::Backup),
     /// Run the controller against a cluster.
     Run(run::Run),
     /// Run a simulated OpenClaw gateway, for trying things out.
@@ -63,6 +66,7 @@ impl Cli {
             Command::Apply(apply) => apply.execute(),
             Command::Get(get) => get.execute(),
             Command::Delete(delete) => delete.execute(),
+            Command::Backup(backup) => backup.execute(),
             Command::Run(run) => run.execute(),
             Command::SimulateGateway(simulate) => simulate.execute(),
             Command::Crds { write: None } => crds::print(),

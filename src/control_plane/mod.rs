@@ -4,6 +4,8 @@
 
 pub mod access;
 mod act_as;
+#[cfg(any(test, fuzzing))]
+pub mod anything;
 mod beginning;
 pub mod call;
 pub mod collect;

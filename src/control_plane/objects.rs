@@ -18,7 +18,7 @@ use super::registry::{self, Body, By, DeleteOptions, Deletion, Moment, Updated};
 use super::selector::Selector;
 use super::status::{Cause, Status};
 use super::store::{
-    Change, Expected, Key, NotWritten, OutOfReach, Paging, Prefix, ResourceName, Revision, Stored,
+    Change, Expected, Key, LARGEST, NotWritten, OutOfReach, Paging, Prefix, ResourceName, Revision, Stored,
 };
 
 /// An object, and what the sender is warned of.
@@ -429,6 +429,9 @@ fn taken(kind: &Kind, name: &str, found: &Stored) -> Status {
 fn not_written(error: &NotWritten) -> Status {
     match error {
         NotWritten::Storage(trouble) => Status::unavailable(trouble.to_string()),
+        NotWritten::TooLarge { .. } => {
+            Status::too_large(format!("Request entity too large: limit is {LARGEST}"))
+        }
         NotWritten::Changed { .. } | NotWritten::Unreadable(_) => Status::bad_request(error.to_string()),
     }
 }

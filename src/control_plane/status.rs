@@ -1,5 +1,7 @@
 //! Every refusal, in the API server's words: clients print the message and decide by `reason` and `code`.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -63,6 +65,10 @@ pub enum Reason {
     /// Sent as none.
     Unknown,
 }
+
+/// So many causes are told, and how many more there are. The API server tells all, and takes half a minute to find out about
+/// 100,000 items of a list that are wrong.
+const MOST_CAUSES: usize = 1_000;
 
 /// Made by what is wrong, in the API server's words.
 impl Status {
@@ -277,13 +283,17 @@ impl Status {
     }
 
     pub fn invalid(kind: &Kind, name: &str, causes: Vec<Cause>) -> Self {
+        let mut causes = causes;
+        let beyond = causes.len().saturating_sub(MOST_CAUSES);
+        causes.truncate(MOST_CAUSES);
         // Several looks may find the same; it is said once.
-        let mut each: Vec<String> = Vec::new();
-        for Cause { field, message, .. } in &causes {
-            let words = format!("{field}: {message}");
-            if !each.contains(&words) {
-                each.push(words);
-            }
+        let mut said = HashSet::new();
+        let each = causes
+            .iter()
+            .map(|Cause { field, message, .. }| format!("{field}: {message}"));
+        let mut each: Vec<String> = each.filter(|words| said.insert(words.clone())).collect();
+        if beyond > 0 {
+            each.push(format!("and {beyond} more"));
         }
         let words = match each.as_slice() {
             [one] => one.clone(),
@@ -456,6 +466,26 @@ impl Status {
 
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(503, Reason::ServiceUnavailable, message)
+    }
+
+    /// There is no room for it now.
+    pub fn too_many_requests() -> Self {
+        let message = "Too many requests, please try again later.";
+        let mut status = Self::new(429, Reason::TooManyRequests, message);
+        status.details = Some(Box::new(Details {
+            retry_after_seconds: Some(1),
+            ..Details::default()
+        }));
+        status
+    }
+
+    /// The client took too long.
+    pub fn timed_out() -> Self {
+        let message =
+            "Timeout: request did not complete within requested timeout - context deadline exceeded";
+        let mut status = Self::new(504, Reason::Timeout, message);
+        status.details = Some(Box::default());
+        status
     }
 }
 

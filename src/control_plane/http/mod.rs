@@ -2,11 +2,17 @@
 //! process.
 
 mod accept;
+mod answer;
+mod backup;
 mod discovery;
 pub mod listen;
 mod openapi;
+mod patience;
 mod protobuf;
+mod room;
+mod sent;
 mod show;
+mod warnings;
 mod watch;
 
 use std::convert::Infallible;
@@ -14,7 +20,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -30,16 +36,17 @@ use super::registry::{self, DeleteOptions};
 use super::schema::body::{self, BodyError};
 use super::status::Status;
 use accept::Form;
+use room::Room;
+use warnings::warn;
 
 /// Answers requests, each for the holder of its token; or, in the same process, all for one user.
 #[derive(Clone)]
 pub struct Service {
     control_plane: ControlPlane,
     user: Option<User>,
+    /// Shared by all who ask this one.
+    room: Room,
 }
-
-/// What the API server takes, too.
-const LARGEST_BODY: usize = 3 << 20;
 
 impl ControlPlane {
     /// For requests that carry a token.
@@ -47,6 +54,7 @@ impl ControlPlane {
         Service {
             control_plane: self.clone(),
             user: None,
+            room: Room::empty(),
         }
     }
 
@@ -55,6 +63,7 @@ impl ControlPlane {
         Service {
             control_plane: self.clone(),
             user: Some(user),
+            room: Room::empty(),
         }
     }
 
@@ -95,7 +104,11 @@ impl Service {
         let user = self.user(&head.headers)?;
         let user = self.control_plane.act_as(user, &wanted(&head.headers), &deed)?;
         if let Path::Other(parts) = &path {
-            return self.fixed(&user, head, parts, &deed);
+            self.check_path(&user, &deed)?;
+            if *parts == backup::PATH {
+                return self.backup(head).await;
+            }
+            return self.fixed(head, parts);
         }
         self.control_plane.check(&user, &deed)?;
         if self.is_nowhere(&path, head.method == axum::http::Method::GET) {
@@ -130,12 +143,10 @@ impl Service {
                 let listed = self.control_plane.list(&call)?;
                 show::list(&call, listed, form, self.control_plane.now())
             }
-            Verb::Watch => watch::answer(&self.control_plane, &call, form),
+            Verb::Watch => watch::answer(&self.control_plane, &call, form, self.room.watch()?),
             Verb::Create | Verb::Update | Verb::Patch | Verb::Delete | Verb::DeleteCollection => {
-                let body = to_bytes(body, LARGEST_BODY).await.map_err(|_| {
-                    Status::too_large(format!("Request entity too large: limit is {LARGEST_BODY}"))
-                })?;
-                self.write(&call, head, &body, form).await
+                let sent = sent::Sent::read(body, &self.room).await?;
+                self.write(&call, head, &sent.bytes, form).await
             }
         }
     }
@@ -274,19 +285,25 @@ impl Service {
         }
     }
 
-    /// What is no object: health, version, discovery, OpenAPI.
-    fn fixed(
-        &self,
-        user: &User,
-        head: &axum::http::request::Parts,
-        parts: &[String],
-        deed: &Deed,
-    ) -> Result<Response<Body>, Status> {
-        let words: Vec<&str> = parts.iter().map(String::as_str).collect();
+    /// What is no object is allowed by its path.
+    fn check_path(&self, user: &User, deed: &Deed) -> Result<(), Status> {
         if !self.control_plane.may(user, deed) {
             let why = format!("forbidden: {}", deed.refused(user));
             return Err(Status::forbidden_to(&why));
         }
+        Ok(())
+    }
+
+    async fn backup(&self, head: &axum::http::request::Parts) -> Result<Response<Body>, Status> {
+        if head.method != axum::http::Method::POST {
+            return Err(Status::method_not_allowed());
+        }
+        backup::answer(self.control_plane.store(), self.room.backup()?).await
+    }
+
+    /// Health, version, discovery, OpenAPI.
+    fn fixed(&self, head: &axum::http::request::Parts, parts: &[String]) -> Result<Response<Body>, Status> {
+        let words: Vec<&str> = parts.iter().map(String::as_str).collect();
         let is_document = matches!(words.first(), Some(&("api" | "apis" | "version" | "openapi")));
         if is_document && !matches!(head.method.as_str(), "GET" | "HEAD") {
             return Err(Status::method_not_allowed());
@@ -397,15 +414,6 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-fn warn(response: &mut Response<Body>, warnings: &[String]) {
-    for warning in warnings {
-        let words = warning.replace('\\', "\\\\").replace('"', "\\\"");
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{words}\"")) {
-            response.headers_mut().append("warning", value);
-        }
-    }
-}
-
 fn refusal(status: &Status) -> Response<Body> {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = show::json(code, &status.to_json());
@@ -428,10 +436,9 @@ const YAML: &str = "application/yaml";
 /// The object in a body.
 fn read(call: &Call, content_type: &str, bytes: &[u8]) -> Result<registry::Body, Status> {
     let body::Body { value, duplicates } = read_value(call, content_type, bytes)?;
-    let shown = String::from_utf8_lossy(bytes).into_owned();
     let no_json = |why: &str| {
         let why = format!("couldn't get version/kind; json parse error: {why}");
-        unrecognized(call, &why, &shown)
+        unrecognized(call, &why, bytes)
     };
     // Nothing is an object of which nothing is said.
     let value = if value.is_null() { json!({}) } else { value };
@@ -442,8 +449,8 @@ fn read(call: &Call, content_type: &str, bytes: &[u8]) -> Result<registry::Body,
         Some(_) => return Err(no_json("json: cannot unmarshal the kind into a string")),
     };
     if call.kind.nature == Nature::Custom && named.is_empty() {
-        let why = format!("Object 'Kind' is missing in '{shown}'");
-        return Err(unrecognized(call, &why, &shown));
+        let why = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(bytes));
+        return Err(unrecognized(call, &why, bytes));
     }
     let twice = duplicates.iter().map(body::duplicate).collect();
     Ok(registry::Body { object, twice })
@@ -454,18 +461,13 @@ fn read_value(call: &Call, content_type: &str, bytes: &[u8]) -> Result<body::Bod
     match media {
         "" | JSON => body::read(bytes).map_err(|error| match error {
             BodyError::Malformed(why) => {
-                let shown = if bytes.is_empty() {
-                    "<empty>".into()
-                } else {
-                    String::from_utf8_lossy(bytes)
-                };
-                unrecognized(
-                    call,
-                    &format!("couldn't get version/kind; json parse error: {why}"),
-                    &shown,
-                )
+                let why = format!("couldn't get version/kind; json parse error: {why}");
+                unrecognized(call, &why, bytes)
             }
-            BodyError::TooDeep => Status::bad_request(error.to_string()),
+            BodyError::TooDeep => {
+                let why = "couldn't get version/kind; json parse error: exceeded max depth";
+                unrecognized(call, why, bytes)
+            }
         }),
         protobuf::MEDIA => {
             let value = protobuf::read(bytes).map_err(|error| Status::bad_request(error.to_string()))?;
@@ -475,9 +477,8 @@ fn read_value(call: &Call, content_type: &str, bytes: &[u8]) -> Result<body::Bod
             })
         }
         YAML => {
-            let text = std::str::from_utf8(bytes).map_err(|error| Status::bad_request(error.to_string()))?;
-            let value = serde_saphyr::from_str(text)
-                .map_err(|error| Status::bad_request(format!("error converting YAML to JSON: {error}")))?;
+            let value =
+                patch::read_yaml(bytes).map_err(|why| unrecognized(call, &format!("yaml: {why}"), bytes))?;
             Ok(body::Body {
                 value,
                 duplicates: Vec::new(),
@@ -505,20 +506,18 @@ fn read_options(call: &Call, content_type: &str, bytes: &[u8]) -> Result<Value, 
 }
 
 /// Not more of the body is shown than its beginning.
-fn unrecognized(call: &Call, why: &str, body: &str) -> Status {
+fn unrecognized(call: &Call, why: &str, body: &[u8]) -> Status {
     const SHOWN: usize = 30;
-    // What does not look like JSON may be bytes.
-    let hex = || body.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let shown = if !body.starts_with(['{', '<']) {
-        hex()
-    } else if body.len() > SHOWN {
-        let end = body.floor_char_boundary(SHOWN);
-        format!("{} ...", body.get(..end).unwrap_or_default())
-    } else {
-        body.to_owned()
+    let beginning = body.get(..SHOWN).unwrap_or(body);
+    let more = if body.len() > SHOWN { " ..." } else { "" };
+    let shown = match body.first() {
+        None => "<empty>".into(),
+        Some(b'{') => String::from_utf8_lossy(beginning),
+        // What does not look like JSON may be bytes.
+        Some(_) => beginning.iter().map(|byte| format!("{byte:02x}")).collect(),
     };
     Status::bad_request(format!(
-        "the object provided is unrecognized (must be of type {}): {why} ({shown})",
+        "the object provided is unrecognized (must be of type {}): {why} ({shown}{more})",
         call.kind.names.kind
     ))
 }

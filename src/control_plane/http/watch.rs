@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
 use super::accept::Form;
+use super::room::Place;
 use super::show;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::call::{Call, VersionMatch};
@@ -26,11 +27,14 @@ use crate::control_plane::store::{Beginning, Event, EventKind, Notice, OutOfReac
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 /// How long a watch lives that does not say: so long, up to twice.
 const LIFE: Duration = Duration::from_secs(1800);
+/// More may be asked for than a clock can count.
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn answer(
     control_plane: &ControlPlane,
     call: &Call,
     form: Form,
+    place: Place,
 ) -> Result<Response<Body>, Status> {
     let options = &call.options;
     let selector = selector_of(call)?;
@@ -48,7 +52,8 @@ pub(super) fn answer(
     };
     let life = options
         .timeout
-        .unwrap_or_else(|| LIFE + rand::rng().random_range(Duration::ZERO..LIFE));
+        .unwrap_or_else(|| LIFE + rand::rng().random_range(Duration::ZERO..LIFE))
+        .min(LONGEST_LIFE);
     let telling = Telling {
         control_plane: control_plane.clone(),
         call: call.clone(),
@@ -57,6 +62,7 @@ pub(super) fn answer(
         marks_the_end: initial == Some(true),
         end: Instant::now() + life,
         next_bookmark: Instant::now() + BOOKMARK_EVERY,
+        _place: place,
     };
     let body = match control_plane.store().watch(&prefix, beginning) {
         Ok(watch) => Body::from_stream(stream::unfold(
@@ -114,6 +120,7 @@ struct Telling {
     marks_the_end: bool,
     end: Instant,
     next_bookmark: Instant,
+    _place: Place,
 }
 
 impl Telling {

@@ -234,7 +234,8 @@ pub fn said_twice(content_type: &str, body: &[u8]) -> Vec<String> {
     said.map(|said| format!("{of_what}{said}")).collect()
 }
 
-fn read_yaml(body: &[u8]) -> Result<Value, String> {
+/// YAML from a stranger, as JSON; the words say why not.
+pub fn read_yaml(body: &[u8]) -> Result<Value, String> {
     let text = std::str::from_utf8(body).map_err(|_| "invalid Unicode character".to_owned())?;
     if text.trim().is_empty() {
         return Ok(Value::Null);

@@ -31,6 +31,9 @@ pub(super) fn part(name: &'static str, node: &Node, new: &Value, old: Option<&Va
     walk.causes
 }
 
+/// No more is found than that: a body of 3 MiB has room for a million items that are wrong, each with a sentence.
+const MOST_CAUSES: usize = 10_000;
+
 struct Walk {
     /// The field whose value this is; empty: the whole object.
     part: &'static str,
@@ -166,6 +169,9 @@ impl Walk {
     fn items(&mut self, node: &Node, items: &[Value], old: Option<&Value>, at: &At<'_>) {
         if let Some(item_node) = node.items() {
             for (index, item) in items.iter().enumerate() {
+                if self.causes.len() >= MOST_CAUSES {
+                    break;
+                }
                 let old = old.and_then(|old| correlate::item(node, item, old));
                 self.value(item_node, item, old, &at.index(index));
             }
@@ -202,6 +208,9 @@ impl Walk {
                 .iter()
                 .filter(|(key, _)| !node.properties.contains_key(*key))
             {
+                if self.causes.len() >= MOST_CAUSES {
+                    break;
+                }
                 let old = old.and_then(|old| correlate::field(node, key, old));
                 self.value(values, value, old, &at.key(key));
             }

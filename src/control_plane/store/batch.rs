@@ -29,11 +29,16 @@ pub(super) struct Write {
     pub(super) change: Change,
 }
 
+/// Bytes of an object. etcd's: without it an object would grow with each patch, and each watcher be sent all of it.
+pub const LARGEST: usize = 3 << 19;
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotWritten {
     /// Somebody else wrote it meanwhile. Here is what is there now.
     #[error("the object has changed meanwhile")]
     Changed { present: Option<Stored> },
+    #[error("the object would be {length} bytes long, and {LARGEST} are kept")]
+    TooLarge { length: usize },
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
     #[error(transparent)]
@@ -103,6 +108,11 @@ impl Batch {
             (Change::Delete(_), None) => return Err(NotWritten::Changed { present }),
         };
         let stored = Stored::new(object, self.revision.next())?;
+        // What is too large, from before there was a bound, can still go.
+        let length = stored.bytes.len();
+        if length > LARGEST && kind != EventKind::Deleted {
+            return Err(NotWritten::TooLarge { length });
+        }
         self.revision = stored.revision;
         let event = Arc::new(Event {
             key: key.clone(),

@@ -34,6 +34,12 @@ impl Event {
         }
     }
 
+    /// The bytes of objects that whoever holds it holds.
+    pub(super) fn held(&self) -> usize {
+        let previous = self.previous.as_ref().map_or(0, |previous| previous.bytes.len());
+        self.stored.bytes.len() + previous
+    }
+
     /// The memory that the history holds because of it. What it replaced is held by nobody else, as is the last state of
     /// a deleted object; what it wrote is the present state, or what a later event replaced.
     pub(super) fn cost(&self) -> usize {

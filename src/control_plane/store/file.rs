@@ -2,6 +2,8 @@
 //! one begins, what is done when it fails, and what keeps the file small.
 
 use std::fmt;
+use std::fs;
+use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -62,6 +64,17 @@ pub(super) fn make_sure_of(path: &Path) -> Result<(), NotOpened> {
 
 pub(super) fn back_up(to: &Path, contents: &Contents) -> Result<(), NotBackedUp> {
     new_file::write(to, contents).map_err(|error| NotBackedUp::of(to, &error))
+}
+
+/// The same without a name, and how long it is.
+pub(super) fn back_up_unnamed(beside: &Path, contents: &Contents) -> Result<(fs::File, u64), NotBackedUp> {
+    let failing = |error| NotBackedUp::of(beside, &error);
+    let mut file = new_file::unnamed(beside, contents).map_err(failing)?;
+    let length = file.seek(SeekFrom::End(0)).and_then(|length| {
+        file.rewind()?;
+        Ok(length)
+    });
+    Ok((file, length.map_err(|error| failing(error.into()))?))
 }
 
 /// Fills a database that is new.

@@ -9,6 +9,7 @@
 //! The history is in memory only. A restart forgets it, as a compaction does.
 
 mod batch;
+mod copy;
 mod event;
 mod file;
 mod history;
@@ -24,10 +25,12 @@ mod writer;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::fs;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-pub use batch::{Change, Expected, NotWritten};
+pub use batch::{Change, Expected, LARGEST, NotWritten};
+pub use copy::Copy;
 pub use event::{Event, EventKind};
 pub use history::Keep;
 pub use key::{Key, NoName, Prefix, ResourceName};
@@ -48,6 +51,8 @@ pub struct Store {
     shared: Arc<Shared>,
     /// None: in memory.
     writer: Option<Writer>,
+    /// Where its file is.
+    path: Option<Arc<Path>>,
 }
 
 struct Shared(RwLock<State>);
@@ -58,6 +63,7 @@ impl Store {
         Self {
             shared: Arc::new(Shared(RwLock::new(state))),
             writer: None,
+            path: None,
         }
     }
 
@@ -68,12 +74,18 @@ impl Store {
     }
 
     fn of(place: Place, keep: Keep) -> Result<Self, NotOpened> {
+        let path = match &place {
+            Place::Path(path) => Some(Arc::from(path.as_path())),
+            #[cfg(test)]
+            Place::Disk(_) => None,
+        };
         let (file, contents) = File::open(place)?;
         let shared = Arc::new(Shared(RwLock::new(State::new(contents, keep))));
         let writer = Writer::start(file, &shared)?;
         Ok(Self {
             shared,
             writer: Some(writer),
+            path,
         })
     }
 
@@ -114,6 +126,15 @@ impl Store {
         let contents = self.shared.read().contents();
         file::back_up(to, &contents)?;
         Ok(contents.revision)
+    }
+
+    /// The same as an open file, and its length, for who shall be sent it. It has no name, and lies on the store's disk.
+    pub fn unnamed_backup(&self) -> Result<(fs::File, u64), NotBackedUp> {
+        let contents = self.shared.read().contents();
+        match &self.path {
+            Some(path) => file::back_up_unnamed(path, &contents),
+            None => file::back_up_unnamed(&std::env::temp_dir().join("quartermaster"), &contents),
+        }
     }
 
     /// Ends all watches, refuses all writes from now on and gives the file back. What is there can still be read.

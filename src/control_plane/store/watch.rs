@@ -43,6 +43,9 @@ pub enum Notice {
 
 /// So many are taken at a time: the lock is held for microseconds.
 const TAKEN: NonZeroUsize = NonZeroUsize::new(128).unwrap();
+/// And no more than so many bytes, or one event: a watcher that no longer reads holds them for as long as it is there, when
+/// nobody else does any more.
+const TAKEN_BYTES: usize = 64 << 10;
 
 enum Taken {
     Something,
@@ -101,6 +104,16 @@ impl Watch {
         }
     }
 
+    /// Bytes of objects that were taken and not yet told.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let held = |notice: &Notice| match notice {
+            Notice::Event(event) => event.held(),
+            Notice::InitialEventsEnd(_) => 0,
+        };
+        self.ready.iter().map(held).sum()
+    }
+
     /// Everything of interest up to this revision has been told. None: something is still to be told.
     pub fn bookmark(&mut self) -> Option<Revision> {
         if self.ready.is_empty() && matches!(self.take(), Taken::Nothing) {
@@ -122,9 +135,17 @@ impl Watch {
     }
 
     fn take_initial(&mut self, state: &State, mut paging: Paging) -> Taken {
-        let Ok(page) = state.list(&self.prefix, &paging) else {
+        let Ok(mut page) = state.list(&self.prefix, &paging) else {
             return Taken::Over;
         };
+        let mut room = Room::new();
+        let fitting = page
+            .items
+            .iter()
+            .take_while(|(_, stored)| room.takes(stored.bytes.len()));
+        let fitting = fitting.count();
+        let left = page.remaining + page.items.len() - fitting;
+        page.items.truncate(fitting);
         let last = page.items.last().map(|(key, _)| key.clone());
         let added = page.items.into_iter().map(|(key, stored)| {
             Notice::Event(Arc::new(Event {
@@ -135,7 +156,7 @@ impl Watch {
             }))
         });
         self.ready.extend(added);
-        if page.remaining > 0 {
+        if left > 0 {
             paging.after = last;
             self.initial = Some(paging);
         } else {
@@ -148,23 +169,53 @@ impl Watch {
         let Some(resource) = state.resource(self.prefix.resource()) else {
             return Taken::Nothing;
         };
-        let Some(mut events) = resource.history.after(self.seen) else {
+        let Some(events) = resource.history.after(self.seen) else {
             return Taken::Over;
         };
-        let wanted = events
-            .by_ref()
-            .filter(|event| self.prefix.holds(event.key.path()));
-        let wanted = wanted.take(TAKEN.get());
-        self.ready.extend(wanted.cloned().map(Notice::Event));
+        let mut room = Room::new();
         // A watch may begin at a revision that has not come yet.
-        self.seen = self.seen.max(match (events.next(), self.ready.back()) {
-            (Some(_), Some(Notice::Event(last))) => last.revision(),
-            (Some(_) | None, Some(Notice::Event(_) | Notice::InitialEventsEnd(_)) | None) => state.revision(),
-        });
+        let mut seen = self.seen.max(state.revision());
+        for event in events.filter(|event| self.prefix.holds(event.key.path())) {
+            if !room.takes(event.held()) {
+                seen = match self.ready.back() {
+                    Some(Notice::Event(last)) => last.revision(),
+                    Some(Notice::InitialEventsEnd(_)) | None => self.seen,
+                };
+                break;
+            }
+            self.ready.push_back(Notice::Event(Arc::clone(event)));
+        }
+        self.seen = seen;
         if self.ready.is_empty() {
             Taken::Nothing
         } else {
             Taken::Something
         }
+    }
+}
+
+/// Of what is taken at a time.
+struct Room {
+    events: usize,
+    bytes: usize,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self {
+            events: TAKEN.get(),
+            bytes: TAKEN_BYTES,
+        }
+    }
+
+    /// The first always fits.
+    fn takes(&mut self, bytes: usize) -> bool {
+        let is_first = self.events == TAKEN.get();
+        if self.events == 0 || (bytes > self.bytes && !is_first) {
+            return false;
+        }
+        self.events -= 1;
+        self.bytes = self.bytes.saturating_sub(bytes);
+        true
     }
 }

@@ -16,6 +16,9 @@ pub(crate) enum Duplicates {
     Forbidden,
 }
 
+/// No more is looked for in one place. A million numbers where texts should be made a message of 200 MB.
+const MOST: usize = 1_000;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wrong {
     path: String,
@@ -72,6 +75,9 @@ fn wrong(shape: &Shape, value: &Value, duplicates: Duplicates) -> Vec<Wrong> {
 fn wrong_fields(map: &shape::Map, fields: &Map<String, Value>, duplicates: Duplicates) -> Vec<Wrong> {
     let mut all = Vec::new();
     for (name, value) in fields {
+        if all.len() >= MOST {
+            break;
+        }
         let Some(place) = map.place(name) else {
             // The rest of such a map is not looked at.
             all.extend(below(
@@ -100,6 +106,9 @@ fn wrong_items(list: &List, items: &[Value], duplicates: Duplicates) -> Vec<Wron
     let mut all = Vec::new();
     let mut seen = BTreeSet::new();
     for (index, item) in items.iter().enumerate() {
+        if all.len() >= MOST {
+            break;
+        }
         let step = match &list.told_apart {
             ToldApart::Atomic if is_anything(&list.item) => continue,
             ToldApart::Atomic => Step::Index(i64::try_from(index).unwrap_or(i64::MAX)),

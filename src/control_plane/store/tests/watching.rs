@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
+
 use super::super::{Beginning, Keep, OutOfReach, Paging, Prefix, Revision, Store};
 use super::{agent, agents, delete, key, lines, prompt, put, secrets, told, watch, words};
 use crate::control_plane::store::{EventKind, Notice};
@@ -221,5 +223,30 @@ async fn a_hundred_watchers_share_each_event() {
             panic!("over")
         };
         assert_eq!(event.stored.bytes.as_ptr(), stored.bytes.as_ptr());
+    }
+}
+
+/// A watcher that no longer reads holds what it took: a few bytes more than 64 KiB, and not 128 events of any size.
+#[tokio::test]
+async fn what_is_large_is_taken_in_small_parts_and_nothing_is_lost() {
+    let store = Store::in_memory(Keep::default());
+    let mut early = watch(&store, Beginning::After(store.revision()));
+    for n in 0..40 {
+        put(&store, &agent(&format!("agent-{n:02}")), &words(100 << (n % 11))).await;
+        put(&store, &key(&secrets(), "default", "other"), &n.to_string()).await;
+    }
+    let mut late = watch(&store, Beginning::WithPresent);
+    for watch in [&mut early, &mut late] {
+        let mut names = Vec::new();
+        while let Some(Some(notice)) = watch.next().now_or_never() {
+            let held = watch.held();
+            assert!(held <= 64 << 10, "{held} bytes are held beside what is told");
+            names.extend(lines(&[notice]).first().cloned());
+        }
+        names.retain(|line| line.starts_with("ADDED"));
+        let expected: Vec<String> = (0..40)
+            .map(|n| format!("ADDED agent-{n:02} {}", 2 + 2 * n))
+            .collect();
+        assert_eq!(names, expected);
     }
 }

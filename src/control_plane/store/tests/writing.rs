@@ -88,7 +88,7 @@ async fn no_write_is_lost_among_writers_of_one_object() {
                     match store.write(agent("counter"), expected, change).await {
                         Ok(_) => break,
                         Err(NotWritten::Changed { present }) => stored = present.unwrap(),
-                        Err(NotWritten::Storage(_) | NotWritten::Unreadable(_)) => panic!("no conflict"),
+                        Err(error) => panic!("no conflict: {error}"),
                     }
                 }
             }
