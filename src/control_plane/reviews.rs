@@ -10,6 +10,7 @@ use super::access::{Deed, MASTERS, User};
 use super::call::Call;
 use super::kind::Review;
 use super::object::Object;
+use super::objects::read;
 use super::patch::{self, Subject};
 use super::status::{Cause, Status};
 
@@ -141,7 +142,7 @@ impl ControlPlane {
         const USUAL: i64 = 3600;
         // Longer ones are made shorter, as the API server may.
         const LONGEST: i64 = 365 * 24 * 3600;
-        let account = self.get(call)?;
+        let account = read(&self.get(call)?)?;
         let spec = question.fields().get("spec").cloned().unwrap_or_default();
         let asked = spec
             .get("expirationSeconds")
