@@ -192,12 +192,12 @@ impl Round {
             .call("chat.history", params, Duration::from_secs(30))
             .await
             .unwrap();
-        let mark = json!(format!("{}:user", agent.wake_key()));
         let messages = history["messages"].as_array().unwrap();
-        messages
-            .iter()
-            .filter(|message| message["idempotencyKey"] == mark)
-            .count()
+        let is_ours = |message: &&Value| {
+            let key = message["idempotencyKey"].as_str().unwrap_or_default();
+            key.starts_with(&agent.wake_keys()) && key.ends_with(":user")
+        };
+        messages.iter().filter(is_ours).count()
     }
 }
 

@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::address::Address;
 use super::configuration::Configuration;
 use super::connection::{Connection, Policy};
+use super::contract::{V2026_2_9, V2026_9_6};
 use super::credentials::{Credentials, Identity, Secrets, Token};
 use super::device::DeviceKey;
 use super::dial::{Dial, Stream};
@@ -50,7 +51,7 @@ pub fn frame(bytes: &[u8]) {
             result: Err(refusal),
         }) => check_refusal(&refusal),
         Some(Incoming::Event { name, payload }) => {
-            news.hear(&name, payload);
+            news.hear(&name, payload, &secrets());
         }
         None => {}
     }
@@ -79,13 +80,18 @@ pub fn answers(bytes: &[u8]) {
             let _ = connection.file_set(&agent, "SOUL.md", "x", Some("h")).await;
             let _ = connection.session_reset(&session).await;
             let _ = connection.chat_send(&session, "x", "k").await;
-            let _ = connection.chat_holds(&session, "k").await;
+            let _ = connection.files_list(&agent).await;
+            let _ = connection.gateway_identity().await;
+            for contract in [&V2026_9_6, &V2026_2_9] {
+                let _ = connection.chat_holds(contract, &session, "k").await;
+                let _ = connection.entry_schema(contract).await;
+            }
         }
     });
 }
 
 /// How many calls [`answers`] makes in each of its two rounds.
-const CALLS: usize = 9;
+const CALLS: usize = 16;
 
 async fn answer_all(stream: DuplexStream, payload: Vec<u8>) {
     let mut peer = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;

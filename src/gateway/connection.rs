@@ -27,6 +27,7 @@ pub struct Connection {
     largest_request: usize,
     leave: CancellationToken,
     meter: Meter,
+    secrets: Secrets,
 }
 
 /// What the gateway laid down in its hello.
@@ -100,7 +101,7 @@ impl Connection {
         let leave = CancellationToken::new();
         let line = Line {
             tick,
-            secrets,
+            secrets: secrets.clone(),
             waiting: Arc::clone(&waiting),
             news: tell,
             leave: leave.clone(),
@@ -118,7 +119,13 @@ impl Connection {
             largest_request,
             leave,
             meter,
+            secrets,
         }
+    }
+
+    /// The gateway's words, fit for a status: cleared of what we have shown it, and short.
+    pub(super) fn tamed(&self, text: &str) -> String {
+        self.secrets.tame(text)
     }
 
     pub async fn call(
@@ -362,7 +369,8 @@ impl Line {
                 }
             }
             Some(Incoming::Event { name, payload }) => {
-                self.news.send_if_modified(|news| news.hear(&name, payload));
+                self.news
+                    .send_if_modified(|news| news.hear(&name, payload, &self.secrets));
             }
             None => tracing::debug!(bytes = text.len(), "a frame that is none"),
         }

@@ -22,6 +22,8 @@ pub struct Contract {
     pub tells_of_changes: bool,
     /// A write that leaves less than half of the configuration's file is refused (from 512 bytes up), whoever makes it.
     pub watches_size: bool,
+    /// chat.history holds a message also when its turn has failed.
+    pub keeps_failed_turns: bool,
 }
 
 /// Where the configuration keeps the agents.
@@ -64,6 +66,7 @@ pub static V2026_2_9: Contract = Contract {
     restarts_on_write: true,
     tells_of_changes: false,
     watches_size: false,
+    keeps_failed_turns: false,
 };
 
 pub static V2026_7_35: Contract = Contract {
@@ -95,6 +98,7 @@ pub static V2026_7_35: Contract = Contract {
     restarts_on_write: false,
     tells_of_changes: false,
     watches_size: true,
+    keeps_failed_turns: true,
 };
 
 pub static V2026_9_6: Contract = Contract {
@@ -129,6 +133,7 @@ pub static V2026_9_6: Contract = Contract {
     restarts_on_write: false,
     tells_of_changes: true,
     watches_size: true,
+    keeps_failed_turns: true,
 };
 
 const DOCUMENTS_OF_OLD: &[&str] = &[

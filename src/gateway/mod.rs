@@ -4,11 +4,16 @@
 //! The way in: [`Address`] and [`Credentials`] say where and as whom; [`dial`] opens the stream; [`handshake`]
 //! turns it into a [`Connection`] or a [`Trouble`]; [`session`] keeps one alive, backs off, and never
 //! spends more refused tokens than the gateway's lock-out allows ([`guard`]).
+//!
+//! What is done there: [`reading`] reads the configuration once for all who ask, [`commit`] writes the changes of many agents
+//! together, [`rpc`] and [`chat`] are the other calls, [`contract`] is what differs between gateways, [`news`] what they tell
+//! by themselves.
 
 pub mod address;
 #[cfg(any(test, fuzzing))]
 pub mod anything;
 pub mod binding;
+pub mod chat;
 pub mod close;
 pub mod commit;
 pub mod configuration;

@@ -30,6 +30,28 @@ impl AgentId {
         }
     }
 
+    /// The id that a gateway takes another spelling for: `Ops Team` in a configuration is the agent `ops-team`. None where
+    /// nothing is left of it.
+    pub fn normalised(text: &str) -> Option<Self> {
+        let lower = text.trim().to_ascii_lowercase();
+        if let Ok(already) = Self::parse(&lower) {
+            return Some(already);
+        }
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        let mut id = String::new();
+        let mut in_gap = false;
+        for c in lower.chars() {
+            match (is_plain(c), in_gap) {
+                (true, _) => id.push(c),
+                (false, false) => id.push('-'),
+                (false, true) => {}
+            }
+            in_gap = !is_plain(c);
+        }
+        let id: String = id.trim_matches('-').chars().take(LONGEST_ID).collect();
+        Self::parse(&id).ok()
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -75,5 +97,23 @@ mod tests {
         for bad in ["", "-a", "_a", "A", "a b", "ä", "a/b", "a.b", &"a".repeat(65)] {
             assert!(AgentId::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn another_spelling_is_the_same_agent() {
+        let of = |text: &str| AgentId::normalised(text).map(|id| id.to_string());
+        for (text, id) in [
+            ("ops", "ops"),
+            ("Ops", "ops"),
+            (" Ops Team ", "ops-team"),
+            ("a..b", "a-b"),
+            ("a-.b", "a--b"),
+            ("/x/", "x"),
+        ] {
+            assert_eq!(of(text).as_deref(), Some(id), "{text:?}");
+        }
+        assert_eq!(of(&"A".repeat(80)), Some("a".repeat(64)));
+        assert_eq!(of("  "), None);
+        assert_eq!(of("äö"), None);
     }
 }

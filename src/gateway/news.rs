@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::frame;
+use super::credentials::Secrets;
 
 /// Counted from the beginning of a connection. Another number than the one that was seen last means: read again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ const LONGEST_ABSENCE: Duration = Duration::from_secs(60);
 
 impl News {
     /// Whether this event is news to anybody.
-    pub(super) fn hear(&mut self, event: &str, payload: &str) -> bool {
+    pub(super) fn hear(&mut self, event: &str, payload: &str, secrets: &Secrets) -> bool {
         match event {
             "config.changed" => self.configuration += 1,
             // After every write that touches agents or models: the list to choose from in a chat is another.
@@ -69,7 +69,7 @@ impl News {
                     restart_expected_ms,
                 } = serde_json::from_str(payload).unwrap_or_default();
                 self.leaving = Some(Leaving {
-                    reason: frame::tame(&reason.unwrap_or_default()),
+                    reason: secrets.tame(&reason.unwrap_or_default()),
                     back_in: restart_expected_ms.map(|ms| Duration::from_millis(ms).min(LONGEST_ABSENCE)),
                 });
             }
@@ -84,6 +84,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::gateway::credentials::Token;
 
     #[test]
     fn each_kind_is_counted_and_the_rest_is_nobodys_news() {
@@ -98,7 +99,10 @@ mod tests {
             ),
             ("chat", json!({"state": "error", "runId": "r"})),
         ] {
-            assert!(news.hear(event, &payload.to_string()), "{event}");
+            assert!(
+                news.hear(event, &payload.to_string(), &Secrets::default()),
+                "{event}"
+            );
         }
         for (event, payload) in [
             ("tick", json!({"ts": 1})),
@@ -107,7 +111,10 @@ mod tests {
             ("chat", json!(7)),
             ("made.up", json!([])),
         ] {
-            assert!(!news.hear(event, &payload.to_string()), "{event}");
+            assert!(
+                !news.hear(event, &payload.to_string(), &Secrets::default()),
+                "{event}"
+            );
         }
         let counted = News {
             configuration: 2,
@@ -123,16 +130,18 @@ mod tests {
         let mut news = News::default();
         news.hear(
             "shutdown",
-            r#"{"reason": "gateway restarting", "restartExpectedMs": 1500}"#,
+            r#"{"reason": "gateway restarting, was hunter2", "restartExpectedMs": 1500}"#,
+            &Secrets::of([Token::from_bytes(b"hunter2").ok()]),
         );
         let leaving = Leaving {
-            reason: "gateway restarting".into(),
+            reason: "gateway restarting, was …".into(),
             back_in: Some(Duration::from_millis(1500)),
         };
         assert_eq!(news.leaving, Some(leaving));
         news.hear(
             "shutdown",
             &json!({"reason": "x\n".repeat(9000), "restartExpectedMs": u64::MAX}).to_string(),
+            &Secrets::default(),
         );
         let leaving = news.leaving.unwrap();
         assert_eq!(leaving.back_in, Some(LONGEST_ABSENCE));

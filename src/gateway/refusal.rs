@@ -46,6 +46,8 @@ pub struct Issue {
     pub message: String,
 }
 
+/// A batch has a hundred entries; what a hostile gateway lists beyond is not kept.
+const MOST_ISSUES: usize = 200;
 const A_WHILE: Duration = Duration::from_secs(1);
 
 impl Refusal {
@@ -105,6 +107,7 @@ impl Refusal {
         listed
             .into_iter()
             .flatten()
+            .take(MOST_ISSUES)
             .filter_map(|issue| {
                 Some(Issue {
                     path: text(issue, "path")?,

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::configuration::Configuration;
 use super::connection::{CallError, Connection};
-use super::frame::tame;
 use super::names::{AgentId, SessionKey};
 use super::refusal::Meaning;
 
@@ -61,15 +60,8 @@ pub struct Patched {
     pub hash: Option<String>,
 }
 
-/// What became of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sent {
-    /// Taken now, or taken before under the same key.
-    Accepted,
-    /// Taken before under the same key, and the turn has failed since (often: no model is configured).
-    FailedSince(String),
-}
-
+/// Of what a deletion took along: workspace, sessions and the agent's folder, and room for more.
+const MOST_REMOVED: usize = 20;
 /// Reads are answered in 1 to 32 ms; the first one after a start has taken 0.6 s, and a gateway that wakes a fleet has
 /// kept silent for 15 s.
 pub(super) const READ: Duration = Duration::from_secs(30);
@@ -107,7 +99,14 @@ impl Connection {
             agents: Vec<Listed>,
         }
         let answer: Answer = read("agents.list", self.call("agents.list", json!({}), READ).await?)?;
-        Ok(answer.agents)
+        let agents = answer.agents.into_iter();
+        Ok(agents
+            .map(|Listed { id, name, workspace }| Listed {
+                id: self.tamed(&id),
+                name: name.map(|name| self.tamed(&name)),
+                workspace: workspace.map(|path| self.tamed(&path)),
+            })
+            .collect())
     }
 
     /// None: it was gone already.
@@ -118,7 +117,21 @@ impl Connection {
     ) -> Result<Option<Deleted>, CallError> {
         let params = json!({ "agentId": agent.as_str(), "deleteFiles": with_files });
         match self.call("agents.delete", params, WRITE).await {
-            Ok(answer) => read("agents.delete", answer).map(Some),
+            Ok(answer) => {
+                let Deleted {
+                    removed_bindings,
+                    removed,
+                } = read("agents.delete", answer)?;
+                let tamed = removed.into_iter().take(MOST_REMOVED);
+                let tamed = tamed.map(|Removed { path, method }| Removed {
+                    path: self.tamed(&path),
+                    method: self.tamed(&method),
+                });
+                Ok(Some(Deleted {
+                    removed_bindings,
+                    removed: tamed.collect(),
+                }))
+            }
             Err(CallError::Refused(refusal)) if refusal.meaning() == Meaning::NoSuchAgent => Ok(None),
             Err(error) => Err(error),
         }
@@ -143,7 +156,7 @@ impl Connection {
         match self.call("gateway.identity.get", json!({}), READ).await {
             Ok(answer) => {
                 let id = answer.get("deviceId").and_then(Value::as_str);
-                id.map(|id| Some(tame(id)))
+                id.map(|id| Some(self.tamed(id)))
                     .ok_or_else(|| odd("gateway.identity.get"))
             }
             Err(CallError::Refused(refusal)) if refusal.meaning() == Meaning::UnknownMethod => Ok(None),
@@ -187,42 +200,12 @@ impl Connection {
             .await
             .map(|_| ())
     }
-
-    /// Sends a message once: under the same key a gateway takes it only once (for at least 5 minutes).
-    pub async fn chat_send(&self, session: &SessionKey, message: &str, key: &str) -> Result<Sent, CallError> {
-        let params = json!({ "sessionKey": session.as_str(), "message": message, "idempotencyKey": key });
-        match self.call("chat.send", params, READ).await {
-            Ok(_) => Ok(Sent::Accepted),
-            // Asked again after the turn has ended in an error, a gateway answers with both the outcome and an error.
-            Err(CallError::Refused(refusal)) if refusal.answered => Ok(Sent::FailedSince(refusal.message)),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Whether the session's history holds the message that was sent under this key.
-    pub async fn chat_holds(&self, session: &SessionKey, key: &str) -> Result<bool, CallError> {
-        let params = json!({ "sessionKey": session.as_str(), "limit": 200 });
-        let answer = self.call("chat.history", params, READ).await?;
-        let mark = format!("{key}:user");
-        Ok(mentions(&answer, &mark))
-    }
-}
-
-/// Whether a text occurs as a whole value anywhere in an answer: where a gateway keeps the key in a message of its history
-/// differs between versions.
-fn mentions(answer: &Value, text: &str) -> bool {
-    match answer {
-        Value::String(found) => found == text,
-        Value::Array(items) => items.iter().any(|item| mentions(item, text)),
-        Value::Object(fields) => fields.values().any(|field| mentions(field, text)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
 }
 
 fn read<T: serde::de::DeserializeOwned>(method: &'static str, answer: Value) -> Result<T, CallError> {
     serde_json::from_value(answer).map_err(|_| odd(method))
 }
 
-fn odd(method: &'static str) -> CallError {
+pub(super) fn odd(method: &'static str) -> CallError {
     CallError::Odd { method }
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::configuration::{Entry, REDACTED};
 use super::connection::{CallError, Connection};
 use super::contract::{Contract, Roster};
+use super::frame::tame;
 use super::refusal::{Issue, Meaning};
 use super::rpc::READ;
 
@@ -17,6 +18,8 @@ pub struct EntrySchema(Value);
 
 /// Real ones are 30 kB; a gateway may be hostile.
 const LARGEST: usize = 1 << 20;
+/// The longest choice has 9.
+const MOST_WORDS: usize = 20;
 /// They end at a depth of 17.
 const DEEPEST: usize = 40;
 
@@ -64,7 +67,7 @@ impl Connection {
     }
 }
 
-/// None where a gateway does not offer it.
+/// None where a gateway does not offer it, or nothing that can be read.
 fn shown(answer: Result<Value, CallError>) -> Result<Option<Value>, CallError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
@@ -83,12 +86,9 @@ fn shown(answer: Result<Value, CallError>) -> Result<Option<Value>, CallError> {
             | Meaning::OtherMessage
             | Meaning::Other => Ok(None),
         },
-        Err(
-            error @ (CallError::Lost(_)
-            | CallError::TimedOut
-            | CallError::Odd { .. }
-            | CallError::TooLarge { .. }),
-        ) => Err(error),
+        // What it does not say before a write, it says to the write.
+        Err(CallError::TimedOut | CallError::Odd { .. } | CallError::TooLarge { .. }) => Ok(None),
+        Err(error @ CallError::Lost(_)) => Err(error),
     }
 }
 
@@ -125,7 +125,7 @@ fn check(schema: &Value, value: &Value, at: &str, depth: usize, issues: &mut Vec
                 .filter_map(|one| Some(one.get("const")?.to_string()))
                 .collect();
             if words.len() == alternatives.len() {
-                complain(format!("Invalid input (allowed: {})", words.join(", ")), issues);
+                complain(not_among(&words), issues);
             } else {
                 complain("Invalid input".to_owned(), issues);
             }
@@ -137,7 +137,10 @@ fn check(schema: &Value, value: &Value, at: &str, depth: usize, issues: &mut Vec
             .as_str()
             .map_or_else(|| expected.to_string(), str::to_owned);
         return complain(
-            format!("Invalid input: expected {expected}, received {}", type_of(value)),
+            tame(&format!(
+                "Invalid input: expected {expected}, received {}",
+                type_of(value)
+            )),
             issues,
         );
     }
@@ -145,7 +148,7 @@ fn check(schema: &Value, value: &Value, at: &str, depth: usize, issues: &mut Vec
     let allowed = allowed.or(schema.get("const").map(std::slice::from_ref));
     if let Some(allowed) = allowed.filter(|allowed| !allowed.contains(value)) {
         let words: Vec<String> = allowed.iter().map(Value::to_string).collect();
-        return complain(format!("Invalid input (allowed: {})", words.join(", ")), issues);
+        return complain(not_among(&words), issues);
     }
     match value {
         Value::Object(fields) => check_fields(schema, fields, at, depth, issues),
@@ -158,6 +161,18 @@ fn check(schema: &Value, value: &Value, at: &str, depth: usize, issues: &mut Vec
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// Some of the words are enough to see what is meant.
+fn not_among(words: &[String]) -> String {
+    let shown = words.get(..MOST_WORDS).unwrap_or(words).join(", ");
+    let hidden = words.len().saturating_sub(MOST_WORDS);
+    let more = if hidden > 0 {
+        format!(", and {hidden} more")
+    } else {
+        String::new()
+    };
+    tame(&format!("Invalid input (allowed: {shown}{more})"))
 }
 
 fn check_fields(

@@ -42,6 +42,8 @@ pub struct Session {
 pub struct Online {
     pub connection: Arc<Connection>,
     pub contract: &'static Contract,
+    /// Of the gateway that it leads to.
+    pub address: Address,
 }
 
 /// Where to connect, and as whom.
@@ -108,7 +110,7 @@ impl Session {
         let (want, wanted) = watch::channel(wanted);
         let (go_online, online) = watch::channel(None);
         let readings = Readings::start(online.clone());
-        let commits = Commits::start(online.clone(), readings.clone(), seed);
+        let commits = Commits::start(wanted.clone(), online.clone(), readings.clone(), seed);
         let keeper = Keeper {
             wanted,
             publish,
@@ -161,9 +163,9 @@ impl Session {
         &self.readings
     }
 
-    /// Where changes of agents' entries are deposited.
-    pub fn commits(&self) -> &Commits {
-        &self.commits
+    /// Where changes of agents' entries are deposited, for the gateway that is wanted now.
+    pub fn commits(&self) -> Commits {
+        self.commits.at(self.wanted.borrow().target.address.clone())
     }
 
     /// Says goodbye to the gateway.
@@ -245,6 +247,7 @@ impl Keeper {
                     let online = Online {
                         connection: Arc::clone(&connection),
                         contract: facts.contract,
+                        address: wanted.target.address.clone(),
                     };
                     self.go_online.send_replace(Some(online));
                     self.say(&wanted, State::Up(facts));

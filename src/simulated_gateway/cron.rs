@@ -31,6 +31,7 @@ enum Beating<'a> {
     WhoHasABlock,
     All,
     Only(&'a str),
+    Nobody,
 }
 
 /// An agent's heartbeat as it is shown.
@@ -60,9 +61,20 @@ impl<'a> Heartbeats<'a> {
             Beating::WhoHasABlock
         } else {
             match (contract, defaults) {
-                (Contract::V2026_9_6, Some(_)) => named().map_or(Beating::All, Beating::Only),
+                (Contract::V2026_9_6, defaults) => match (named(), defaults) {
+                    (Some(named), _) => Beating::Only(named),
+                    (None, Some(_)) => Beating::All,
+                    // Whose is what is nobody else's: put down as soon as there is a second agent.
+                    (None, None) => match document.pointer("/agents/defaults/systemAgent/agentId") {
+                        Some(system) => Beating::Only(system.as_str().unwrap_or_default()),
+                        None if roster.visible().count() == 1 => Beating::Only(roster.default_id()),
+                        None => Beating::Nobody,
+                    },
+                },
                 (Contract::V2026_7_35, Some(_)) => Beating::All,
-                (Contract::V2026_2_9, Some(_)) | (_, None) => Beating::Only(roster.default_id()),
+                (Contract::V2026_2_9, Some(_)) | (Contract::V2026_7_35 | Contract::V2026_2_9, None) => {
+                    Beating::Only(roster.default_id())
+                }
             }
         };
         Self {
@@ -77,6 +89,7 @@ impl<'a> Heartbeats<'a> {
             Beating::WhoHasABlock => block(agent).is_some(),
             Beating::All => true,
             Beating::Only(id) => agent.id == id,
+            Beating::Nobody => false,
         }
     }
 

@@ -115,6 +115,10 @@ impl Faults {
         self.armed.push(fault);
     }
 
+    pub(super) fn armed(&self) -> usize {
+        self.armed.len()
+    }
+
     pub(super) fn disarm(&mut self) {
         self.armed.clear();
     }

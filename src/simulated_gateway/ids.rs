@@ -11,13 +11,16 @@ pub(super) fn normalise(text: &str) -> String {
     if is_id(&lower) {
         return lower;
     }
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
     let mut id = String::new();
+    let mut in_gap = false;
     for c in lower.chars() {
-        if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-' {
-            id.push(c);
-        } else if !id.ends_with('-') {
-            id.push('-');
+        match (is_plain(c), in_gap) {
+            (true, _) => id.push(c),
+            (false, false) => id.push('-'),
+            (false, true) => {}
         }
+        in_gap = !is_plain(c);
     }
     id.trim_matches('-').chars().take(LONGEST).collect()
 }

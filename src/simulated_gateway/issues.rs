@@ -316,14 +316,24 @@ impl Check {
         if written.is_empty() {
             return;
         }
+        let is_known = |id: &str| {
+            // 2026.9.6 always has its main agent.
+            written.contains(&ids::normalise(id)) || (contract.has_entries() && id == "main")
+        };
+        let beating = document
+            .pointer("/agents/defaults/heartbeat/agentId")
+            .and_then(Value::as_str);
+        if let Some(id) = beating.filter(|id| contract.has_entries() && !is_known(id)) {
+            let place = Place::default().key("agents").key("defaults");
+            let at = place.key("heartbeat").key("agentId");
+            self.complain(&at, format!("Unknown agent id \"{id}\" (not in {container})."));
+        }
         let bindings = document.get("bindings").and_then(Value::as_array);
         for (index, binding) in bindings.into_iter().flatten().enumerate() {
             let Some(id) = binding.get("agentId").and_then(Value::as_str) else {
                 continue;
             };
-            // 2026.9.6 always has its main agent.
-            let known = written.contains(&ids::normalise(id)) || (contract.has_entries() && id == "main");
-            if !known {
+            if !is_known(id) {
                 let at = Place::default().key("bindings").index(index).key("agentId");
                 self.complain(&at, format!("Unknown agent id \"{id}\" (not in {container})."));
             }

@@ -238,6 +238,11 @@ impl SimulatedGateway {
         self.world.lock().faults.arm(fault);
     }
 
+    /// How many of them still wait for their call.
+    pub fn armed(&self) -> usize {
+        self.world.lock().faults.armed()
+    }
+
     /// Does something to the gateway now.
     pub fn perform(&self, deed: Deed) {
         faults::perform(&self.world, deed);

@@ -138,7 +138,7 @@ pub(super) fn entries(document: &Value, contract: Contract) -> BTreeMap<String, 
     if contract.has_entries() {
         let entries = document.pointer("/agents/entries").and_then(Value::as_object);
         for (id, entry) in entries.into_iter().flatten() {
-            found.insert(id.clone(), entry.clone());
+            found.entry(ids::normalise(id)).or_insert_with(|| entry.clone());
         }
     } else {
         for entry in list(document) {

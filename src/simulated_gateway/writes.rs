@@ -167,8 +167,8 @@ fn plan(state: &mut State, call: &Call<'_>, write: Write) -> Result<Plan, Refusa
         &|path| reload::is_told_by_its_parts(path, contract),
     );
     let (before, after) = (
-        stamped(call.world, old.clone()),
-        stamped(call.world, plan.document),
+        stamped(call.world, old, old.clone()),
+        stamped(call.world, old, plan.document),
     );
     revision::keeps_its_size(&before, &after, call)?;
     plan.document = after;
@@ -263,13 +263,13 @@ fn write_it(call: &Call<'_>, plan: Plan) -> Wrote {
 }
 
 /// The document with what the gateway itself writes into it.
-fn stamped(world: &World, mut document: Value) -> Value {
+fn stamped(world: &World, old: &Value, mut document: Value) -> Value {
     let contract = world.contract;
     match contract {
         Contract::V2026_9_6 => {
             let several = roster::entries(&document, contract).len() > 1;
-            let pinned = document.pointer("/agents/entries/main/workspace").is_some();
-            if several && !pinned {
+            let were_several = roster::entries(old, contract).len() > 1;
+            if several && !were_several {
                 let workspace = world.places.default_workspace(contract, "main", true);
                 let mut pins = json!({
                     "agents": { "entries": { "main": { "workspace": workspace } },

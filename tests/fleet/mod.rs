@@ -75,9 +75,14 @@ impl Agent {
         self.entry["workspace"].as_str().unwrap()
     }
 
-    /// Under which its one wake message is sent, however often.
-    pub fn wake_key(&self) -> String {
-        format!("wake-{}", self.id)
+    /// Under which its wake message is sent, however often. A key that is used up without a message needs another one.
+    pub fn wake_key(&self, attempt: u32) -> String {
+        format!("{}{attempt}", self.wake_keys())
+    }
+
+    /// What all of its keys begin with.
+    pub fn wake_keys(&self) -> String {
+        format!("wake-{}-", self.id)
     }
 }
 

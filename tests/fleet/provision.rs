@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use quartermaster::gateway::Connection;
+use quartermaster::gateway::chat::{InHistory, Sent};
 use quartermaster::gateway::commit::NotCommitted;
 use quartermaster::gateway::connection::CallError;
 use quartermaster::gateway::names::AgentId;
+use quartermaster::gateway::session::Online;
 use tokio::time::sleep;
 
 use super::seat::Seat;
@@ -20,8 +22,8 @@ pub type Wakes = BTreeMap<AgentId, Wake>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
     Due,
-    /// Asked for, and perhaps taken: only the history knows.
-    Asked,
+    /// Asked for under the key of this attempt, and perhaps taken: only the history knows.
+    Asked(u32),
     /// The history holds it.
     Sent,
 }
@@ -68,8 +70,8 @@ async fn pass(seat: &Seat, fleet: &[Agent], wakes: &mut Wakes) -> Pass {
         pass.note(documents(seat, fleet).await);
     }
     if pass.troubles.is_empty() {
-        let connection = seat.online().await.connection;
-        pass.note(vec![woken(&connection, fleet, wakes).await]);
+        let online = seat.online().await;
+        pass.note(vec![woken(&online, fleet, wakes).await]);
     }
     pass
 }
@@ -156,30 +158,42 @@ pub async fn write(
 /// Sends the wake messages that are due, one after another, and waits until the histories hold them.
 ///
 /// Taken is not kept: a 2026.9.6 that is killed before the turn is over has lost a session's first message. So what the
-/// history does not hold is sent again, under the same key: a gateway that has it takes it only once.
-async fn woken(connection: &Connection, fleet: &[Agent], wakes: &mut Wakes) -> Result<bool, String> {
-    let due = |wake: Option<&Wake>| matches!(wake, Some(Wake::Due | Wake::Asked));
+/// history does not hold is sent again, under the same key: a gateway that has it takes it only once. Of a further message
+/// it keeps the key and makes no turn: that one goes again under another key.
+async fn woken(online: &Online, fleet: &[Agent], wakes: &mut Wakes) -> Result<bool, String> {
+    let due = |wake: Option<&Wake>| matches!(wake, Some(Wake::Due | Wake::Asked(_)));
     let to_wake: Vec<&Agent> = fleet.iter().filter(|agent| due(wakes.get(&agent.id))).collect();
     let mut sent = false;
     for agent in &to_wake {
-        if wakes.get(&agent.id) == Some(&Wake::Asked) && is_held(connection, agent, wakes).await? {
+        let attempt = match wakes.get(&agent.id) {
+            Some(Wake::Asked(attempt)) => *attempt,
+            Some(Wake::Due | Wake::Sent) | None => 0,
+        };
+        if wakes.get(&agent.id) == Some(&Wake::Asked(attempt)) && is_held(online, agent, wakes).await? {
             continue;
         }
-        let (session, key) = (agent.id.main_session(), agent.wake_key());
-        let asked = connection
+        let (session, key) = (agent.id.main_session(), agent.wake_key(attempt));
+        let asked = online
+            .connection
             .chat_send(&session, "Read AGENTS.md and begin.", &key)
             .await;
         if !matches!(asked, Err(CallError::Refused(_) | CallError::TooLarge { .. })) {
-            wakes.insert(agent.id.clone(), Wake::Asked);
+            wakes.insert(agent.id.clone(), Wake::Asked(attempt));
         }
-        asked.map_err(|error| format!("wake of {}: {error}", agent.id))?;
+        let asked = asked.map_err(|error| format!("wake of {}: {error}", agent.id))?;
+        if let Sent::Over(why) = asked
+            && !is_held(online, agent, wakes).await?
+        {
+            wakes.insert(agent.id.clone(), Wake::Asked(attempt + 1));
+            return Err(format!("wake of {}: {why}", agent.id));
+        }
         sent = true;
     }
     // 20 turns without a model have taken 80 s on a busy machine.
     for _ in 0..600 {
         let mut left = 0;
         for agent in &to_wake {
-            left += usize::from(!is_held(connection, agent, wakes).await?);
+            left += usize::from(!is_held(online, agent, wakes).await?);
         }
         if left == 0 {
             return Ok(sent);
@@ -189,15 +203,20 @@ async fn woken(connection: &Connection, fleet: &[Agent], wakes: &mut Wakes) -> R
     Err(format!("no history holds these: {wakes:?}"))
 }
 
-async fn is_held(connection: &Connection, agent: &Agent, wakes: &mut Wakes) -> Result<bool, String> {
-    if wakes.get(&agent.id) == Some(&Wake::Sent) {
-        return Ok(true);
-    }
-    let (session, key) = (agent.id.main_session(), agent.wake_key());
-    let held = connection.chat_holds(&session, &key).await;
+async fn is_held(online: &Online, agent: &Agent, wakes: &mut Wakes) -> Result<bool, String> {
+    let attempt = match wakes.get(&agent.id) {
+        Some(Wake::Sent) => return Ok(true),
+        Some(Wake::Asked(attempt)) => *attempt,
+        Some(Wake::Due) | None => 0,
+    };
+    let (session, key) = (agent.id.main_session(), agent.wake_key(attempt));
+    let held = online
+        .connection
+        .chat_holds(online.contract, &session, &key)
+        .await;
     let held = held.map_err(|error| format!("history of {}: {error}", agent.id))?;
-    if held {
+    if held == InHistory::Held {
         wakes.insert(agent.id.clone(), Wake::Sent);
     }
-    Ok(held)
+    Ok(held == InHistory::Held)
 }

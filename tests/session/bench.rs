@@ -56,7 +56,8 @@ impl Bench {
         let foreign = json!({ "name": "Foreign", "workspace": "/w/foreign", "tools": { "deny": ["exec"] } });
         let config = match contract {
             Contract::V2026_9_6 => {
-                json!({ "agents": { "ownership": "explicit", "entries": { "foreign": foreign, "main": {} } } })
+                json!({ "agents": { "ownership": "explicit", "entries": { "foreign": foreign, "main": {} },
+                    "defaults": { "heartbeat": { "agentId": "main" } } } })
             }
             Contract::V2026_7_35 | Contract::V2026_2_9 => {
                 let mut listed = foreign;
@@ -91,6 +92,11 @@ impl Bench {
 
     pub(crate) async fn online(&self) -> Online {
         online(&self.session).await
+    }
+
+    /// The session is to be connected to another address. (The same gateway answers there.)
+    pub(crate) fn move_to(&self, url: &str) {
+        self.session.want(wanted(url));
     }
 
     /// The entry of an agent as it stands in the gateway.
@@ -143,6 +149,11 @@ impl Bench {
 
     pub(crate) fn writes(&self) -> u64 {
         self.gateway.calls_of("config.patch")
+    }
+
+    /// Otherwise a test of it shows nothing.
+    pub(crate) fn assert_struck(&self, told: &str) {
+        assert_eq!(self.gateway.armed(), 0, "{told}: the fault was never met");
     }
 
     pub(crate) fn assert_foreign_untouched(&self) {
@@ -201,9 +212,13 @@ fn session_to(
             }
         }),
     };
-    let wanted = Wanted {
+    Session::start(wanted("ws://gateway:18789"), surroundings, 7, || {})
+}
+
+fn wanted(url: &str) -> Wanted {
+    Wanted {
         target: Target {
-            address: Address::parse("ws://gateway:18789").unwrap(),
+            address: Address::parse(url).unwrap(),
             trust: Trust::System,
             credentials: Credentials {
                 token: Token::from_bytes(TOKEN.as_bytes()).ok(),
@@ -211,8 +226,7 @@ fn session_to(
             },
         },
         ask: String::new(),
-    };
-    Session::start(wanted, surroundings, 7, || {})
+    }
 }
 
 async fn online(session: &Session) -> Online {

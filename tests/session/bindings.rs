@@ -119,6 +119,7 @@ async fn a_lost_answer_binds_nothing_twice() {
                 assert_eq!(lost.collect::<Vec<_>>(), [0, 1], "{told}");
                 let list = bench.bindings();
                 assert_eq!(list.as_array().unwrap().len(), 4, "{told}: {list}");
+                bench.assert_struck(&told);
             }
         }
     }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use quartermaster::gateway::chat::InHistory;
 use quartermaster::gateway::connection::CallError;
 use quartermaster::gateway::session::Online;
 use quartermaster::simulated_gateway::{Contract, Deed};
+use serde_json::json;
 use tokio::time::sleep;
 
 use super::bench::{Bench, CONTRACTS, change, id};
@@ -17,6 +19,7 @@ async fn files_are_written_read_and_compared_by_hash_where_there_is_one() {
         let Online {
             connection,
             contract: profile,
+            address: _,
         } = bench.online().await;
         for name in profile.documents {
             let hash = connection.file_set(&id("a"), name, "one", None).await.unwrap();
@@ -51,22 +54,44 @@ async fn a_message_is_sent_once_however_often_it_is_asked_for() {
     for contract in CONTRACTS {
         let bench = Bench::of(contract).await;
         bench.session.commits().put(change("a")).await.unwrap();
-        let connection = bench.online().await.connection;
+        let Online {
+            connection,
+            contract: rules,
+            address: _,
+        } = bench.online().await;
         let session = id("a").main_session();
-        assert!(
-            !connection.chat_holds(&session, "wake-1").await.unwrap(),
+        let absent = match contract {
+            // It keeps nothing of turns that fail.
+            Contract::V2026_2_9 => InHistory::Unknown,
+            Contract::V2026_7_35 | Contract::V2026_9_6 => InHistory::NotThere,
+        };
+        assert_eq!(
+            connection.chat_holds(rules, &session, "wake-1").await.unwrap(),
+            absent,
             "{contract:?}"
         );
-        connection.chat_send(&session, "wake up", "wake-1").await.unwrap();
-        connection.chat_send(&session, "wake up", "wake-1").await.unwrap();
-        if contract != Contract::V2026_2_9 {
-            assert!(
-                connection.chat_holds(&session, "wake-1").await.unwrap(),
-                "{contract:?}"
-            );
+        for _ in 0..2 {
+            connection.chat_send(&session, "wake up", "wake-1").await.unwrap();
         }
-        assert!(
-            !connection.chat_holds(&session, "wake-2").await.unwrap(),
+        sleep(Duration::from_secs(60)).await;
+        if contract != Contract::V2026_2_9 {
+            let held = connection.chat_holds(rules, &session, "wake-1").await.unwrap();
+            assert_eq!(held, InHistory::Held, "{contract:?}");
+            let params = json!({ "sessionKey": session.as_str() });
+            let history = connection
+                .call("chat.history", params, Duration::from_secs(30))
+                .await
+                .unwrap();
+            let said = history["messages"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|message| message["role"] == "user");
+            assert_eq!(said.count(), 1, "{contract:?}");
+        }
+        assert_eq!(
+            connection.chat_holds(rules, &session, "wake-2").await.unwrap(),
+            absent,
             "{contract:?}"
         );
     }

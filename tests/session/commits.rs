@@ -4,12 +4,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::join_all;
-use quartermaster::gateway::commit::NotCommitted;
+use quartermaster::gateway::commit::{NotCommitted, Removal};
 use quartermaster::simulated_gateway::{Contract, Deed, Fault, Hit, When};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::bench::{Bench, CONTRACTS, change, losses};
+use super::bench::{Bench, CONTRACTS, change, id, losses};
 
 #[tokio::test(start_paused = true)]
 async fn fifty_six_agents_are_one_write() {
@@ -66,6 +66,7 @@ async fn a_lost_answer_is_read_back_and_nothing_is_written_twice() {
                     assert_eq!(bench.count(agent), 1, "{told}");
                 }
                 assert!(bench.writes() <= 2, "{told}: {} writes", bench.writes());
+                bench.assert_struck(&told);
                 bench.assert_foreign_untouched();
             }
         }
@@ -136,6 +137,16 @@ async fn another_writers_change_is_not_overwritten() {
             (1, 1),
             "{contract:?}"
         );
+        let refused = match contract {
+            // It restarts on their write: our reading is lost, and never written upon.
+            Contract::V2026_2_9 => 0,
+            Contract::V2026_7_35 | Contract::V2026_9_6 => 1,
+        };
+        assert_eq!(
+            bench.refusals(),
+            refused,
+            "{contract:?}: the conflict was never met"
+        );
         bench.assert_foreign_untouched();
     }
 }
@@ -163,7 +174,7 @@ async fn what_arrives_during_a_write_leaves_together() {
     let bench = Bench::with(Contract::V2026_9_6, 1.0).await;
     let first = bench.session.commits().put(change("first"));
     let later = join_all((0..40).map(|n| {
-        let commits = bench.session.commits().clone();
+        let commits = bench.session.commits();
         async move {
             sleep(Duration::from_millis(200 + n * 10)).await;
             commits.put(change(&format!("mc-{n}"))).await
@@ -186,5 +197,103 @@ async fn a_gateway_that_freezes_is_waited_for_and_nothing_is_lost() {
         let (put, ()) = tokio::join!(bench.session.commits().put(change("a")), thaw);
         assert!(put.is_ok(), "{contract:?}: {put:?}");
         assert_eq!(bench.count("a"), 1, "{contract:?}");
+    }
+}
+
+/// A gateway that refuses a batch and does not say for whose sake: the smaller parts of it that hold nothing of the kind go
+/// through.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_names_nobody_keeps_out_only_the_guilty() {
+    for contract in CONTRACTS {
+        let bench = Bench::of(contract).await;
+        let names: Vec<String> = (0..7).map(|n| format!("mc-{n}")).collect();
+        // All eight, then four, two and one: whatever holds the last one is refused.
+        for nth in [1, 3, 5, 7] {
+            bench.gateway.inject(Fault {
+                method: "config.patch".into(),
+                nth,
+                when: When::Before,
+                hit: Hit::Refuse(nobodys_issue()),
+            });
+        }
+        let puts = names
+            .iter()
+            .map(|agent| bench.session.commits().put(change(agent)));
+        let (good, bad) = tokio::join!(join_all(puts), bench.session.commits().put(change("bad")));
+        assert!(good.iter().all(Result::is_ok), "{contract:?}: {good:?}");
+        assert!(
+            matches!(bad, Err(NotCommitted::Refused(_))),
+            "{contract:?}: {bad:?}"
+        );
+        assert!(names.iter().all(|agent| bench.count(agent) == 1), "{contract:?}");
+        bench.assert_struck(&format!("{contract:?}"));
+    }
+}
+
+/// Of a part of the configuration that no change is about.
+fn nobodys_issue() -> Value {
+    json!({ "code": "INVALID_REQUEST", "message": "invalid config: gateway.port: bad",
+        "details": { "issues": [{ "path": "gateway.port", "message": "bad" }] } })
+}
+
+/// Where it is not the batch, it is not searched for the guilty without end.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_everything_ends() {
+    let bench = Bench::of(Contract::V2026_9_6).await;
+    for _ in 0..100 {
+        bench.gateway.inject(Fault {
+            method: "config.patch".into(),
+            nth: 1,
+            when: When::Before,
+            hit: Hit::Refuse(nobodys_issue()),
+        });
+    }
+    let puts = (0..56).map(|n| bench.session.commits().put(change(&format!("mc-{n}"))));
+    let all = join_all(puts).await;
+    assert!(
+        all.iter()
+            .all(|put| matches!(put, Err(NotCommitted::Refused(why)) if why.contains("gateway.port")))
+    );
+    assert!(bench.writes() <= 8, "{} writes", bench.writes());
+}
+
+/// What was meant for one gateway is not done to another that the session is to be connected to by now.
+#[tokio::test(start_paused = true)]
+async fn a_change_is_done_where_it_was_meant_or_not_at_all() {
+    for contract in CONTRACTS {
+        let bench = Bench::of(contract).await;
+        let before = bench.session.commits();
+        let preserved = before.put(change("a")).await.unwrap().preserved;
+        bench.settled().await;
+        bench.gateway.perform(Deed::Freeze);
+        let removal = || Removal {
+            agent: id("a"),
+            with_files: true,
+            preserved: preserved.clone(),
+        };
+        // One is under way when the address changes, the other comes after it from who still thinks of the old one.
+        let under_way = before.take_out(removal());
+        let moved = async {
+            sleep(Duration::from_secs(5)).await;
+            bench.move_to("ws://elsewhere:18789");
+            bench.gateway.perform(Deed::Thaw);
+            before.put(change("b")).await
+        };
+        let (removed, put) = tokio::join!(under_way, moved);
+        assert!(
+            matches!(removed, Err(NotCommitted::Unfinished(_))),
+            "{contract:?}: {removed:?}"
+        );
+        assert!(
+            matches!(put, Err(NotCommitted::Unfinished(_))),
+            "{contract:?}: {put:?}"
+        );
+        assert_eq!((bench.count("a"), bench.count("b")), (1, 0), "{contract:?}");
+        bench.session.commits().put(change("c")).await.unwrap();
+        assert_eq!(
+            bench.count("c"),
+            1,
+            "{contract:?}: the new address has its own deposits"
+        );
     }
 }

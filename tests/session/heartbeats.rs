@@ -95,6 +95,7 @@ async fn a_lost_answer_loses_no_preserved_agent() {
                 });
                 let committed = bench.session.commits().put(change("a")).await.unwrap();
                 assert_eq!(committed.preserved, BTreeSet::from([id("main")]), "{told}");
+                bench.assert_struck(&told);
             }
         }
     }
@@ -122,6 +123,7 @@ async fn a_removal_whose_answers_are_lost_ends_the_same() {
                         "{told}"
                     );
                     assert_eq!((block(&bench, "main"), bench.count("a")), (None, 0), "{told}");
+                    bench.assert_struck(&told);
                     bench.assert_foreign_untouched();
                 }
             }

@@ -23,14 +23,15 @@ pub(super) struct Bound {
     pub(super) conflicts: Vec<Conflict>,
 }
 
-pub(super) fn bound(now: &[Value], changes: &[EntryChange]) -> Bound {
+/// `repeated` is how each of them is sent again where it stays.
+pub(super) fn bound(now: &[Value], repeated: &[Value], changes: &[EntryChange]) -> Bound {
     let wanted: Vec<(&AgentId, &BTreeSet<Binding>)> = changes
         .iter()
         .filter_map(|change| Some((&change.agent, change.bindings.as_ref()?)))
         .collect();
     let mut kept: Vec<(String, Option<Binding>)> = Vec::new();
     let mut list = Vec::new();
-    for item in now {
+    for (item, repeated) in now.iter().zip(repeated) {
         let holder = holder_of(item);
         let binding = Binding::read(item);
         let ours = wanted.iter().find(|(agent, _)| agent.as_str() == holder);
@@ -42,7 +43,7 @@ pub(super) fn bound(now: &[Value], changes: &[EntryChange]) -> Bound {
             }
         }
         kept.push((holder, binding));
-        list.push(item.clone());
+        list.push(repeated.clone());
     }
     let mut conflicts = Vec::new();
     for (agent, wanted) in wanted {
@@ -63,7 +64,7 @@ pub(super) fn bound(now: &[Value], changes: &[EntryChange]) -> Bound {
         }
     }
     Bound {
-        list: (list != now).then_some(list),
+        list: (list != repeated).then_some(list),
         conflicts,
     }
 }
@@ -71,7 +72,7 @@ pub(super) fn bound(now: &[Value], changes: &[EntryChange]) -> Bound {
 /// As the gateway would normalise it.
 pub(super) fn holder_of(item: &Value) -> String {
     let id = item.get("agentId").and_then(Value::as_str).unwrap_or_default();
-    id.trim().to_ascii_lowercase()
+    AgentId::normalised(id).map_or_else(|| id.to_owned(), |agent| agent.to_string())
 }
 
 #[cfg(test)]
@@ -93,10 +94,30 @@ mod tests {
         Binding::parse(words).unwrap().to(&AgentId::parse(agent).unwrap())
     }
 
+    fn bound_of(now: &[Value], changes: &[EntryChange]) -> Bound {
+        bound(now, now, changes)
+    }
+
+    #[test]
+    fn what_stays_is_sent_as_it_is_written() {
+        let now = [item("a", "telegram"), item("other", "slack")];
+        let written = [
+            item("a", "telegram"),
+            json!({ "agentId": "${WHO}", "match": { "channel": "${WHERE}" } }),
+        ];
+        let Bound { list, .. } = bound(&now, &written, &[change("a", Some(&["discord"]))]);
+        assert_eq!(list.unwrap(), [written[1].clone(), item("a", "discord")]);
+        assert!(
+            bound(&now, &written, &[change("a", Some(&["telegram"]))])
+                .list
+                .is_none()
+        );
+    }
+
     #[test]
     fn what_another_has_is_told_and_the_rest_is_bound() {
         let now = [item("other", "telegram:*"), item("mine", "discord")];
-        let Bound { list, conflicts } = bound(&now, &[change("mine", Some(&["telegram:*", "slack"]))]);
+        let Bound { list, conflicts } = bound_of(&now, &[change("mine", Some(&["telegram:*", "slack"]))]);
         assert_eq!(
             list.unwrap(),
             [item("other", "telegram:*"), item("mine", "slack")]
@@ -121,7 +142,7 @@ mod tests {
     fn what_one_gives_up_another_may_take_in_the_same_write() {
         let now = [item("a", "telegram")];
         let Bound { list, conflicts } =
-            bound(&now, &[change("b", Some(&["telegram"])), change("a", Some(&[]))]);
+            bound_of(&now, &[change("b", Some(&["telegram"])), change("a", Some(&[]))]);
         assert_eq!(list.unwrap(), [item("b", "telegram")]);
         assert_eq!(conflicts, []);
     }
@@ -129,13 +150,13 @@ mod tests {
     #[test]
     fn a_change_without_bindings_leaves_them_alone() {
         assert!(
-            bound(&[item("a", "telegram")], &[change("a", None)])
+            bound_of(&[item("a", "telegram")], &[change("a", None)])
                 .list
                 .is_none()
         );
         let by_hand = json!({ "agentId": "a", "match": { "channel": "telegram", "peer": { "kind": "group", "id": "7" } } });
         assert!(
-            bound(&[by_hand], &[change("a", Some(&[]))]).list.is_none(),
+            bound_of(&[by_hand], &[change("a", Some(&[]))]).list.is_none(),
             "no word of ours"
         );
     }
@@ -154,7 +175,7 @@ mod tests {
                 ..change(agent, None)
             };
             let changes = [of("a", &a), of("b", &b)];
-            let Bound { list, conflicts } = bound(&now, &changes);
+            let Bound { list, conflicts } = bound_of(&now, &changes);
             let after = list.unwrap_or_else(|| now.clone());
             let of_others = |list: &[Value]| -> Vec<Value> {
                 list.iter().filter(|item| !["a", "b"].contains(&holder_of(item).as_str())).cloned().collect()
@@ -169,7 +190,7 @@ mod tests {
                 let expected: Vec<Binding> = wanted.iter().filter(|binding| !lost(binding)).cloned().collect();
                 prop_assert_eq!(held, expected);
             }
-            let again = bound(&after, &changes);
+            let again = bound_of(&after, &changes);
             prop_assert!(again.list.is_none());
             prop_assert_eq!(again.conflicts, conflicts);
         }

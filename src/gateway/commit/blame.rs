@@ -36,7 +36,7 @@ fn agent_of(now: &Configuration, changes: &[EntryChange], raw: &Value, path: &st
         changes
             .iter()
             .map(|change| &change.agent)
-            .find(|agent| agent.as_str() == id)
+            .find(|agent| agent.as_str() == id || now.spelling(agent) == id)
             .cloned()
     };
     let index = |rest: &str| -> Option<usize> { rest.split('.').next()?.parse().ok() };

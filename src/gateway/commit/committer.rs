@@ -1,7 +1,7 @@
 //! The task that writes: gathers what is deposited, reads, compares, writes, and looks again where the outcome is unknown.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
@@ -11,41 +11,49 @@ use tokio::time::{sleep, timeout};
 
 use super::blame::guilty;
 use super::budget::Spending;
-use super::heartbeat::HEARTBEAT;
+use super::check::Check;
 use super::patch::{Patch, farewell_of, patch_of};
+use super::queue::{next_batch, next_removal};
 use super::size::Caution;
-use super::{Committed, Deposit, EntryChange, NotCommitted, Put, Removal, Removed, TakeOut, words};
+use super::{Committed, Deposit, EntryChange, LARGEST, NotCommitted, Put, Removal, Removed, TakeOut, words};
+use crate::gateway::address::Address;
 use crate::gateway::configuration::Configuration;
-use crate::gateway::connection::{CallError, Connection};
-use crate::gateway::contract::Roster;
+use crate::gateway::connection::CallError;
 use crate::gateway::names::AgentId;
 use crate::gateway::reading::Readings;
 use crate::gateway::refusal::{Issue, Meaning};
 use crate::gateway::rpc::Deleted;
-use crate::gateway::schema::EntrySchema;
-use crate::gateway::session::Online;
+use crate::gateway::session::{Online, Wanted};
 
 pub(super) struct Committer {
+    /// What the session is to be connected to, and what it is connected to.
+    wanted: watch::Receiver<Wanted>,
     online: watch::Receiver<Option<Online>>,
     readings: Readings,
     rng: SmallRng,
+    memory: Memory,
+}
+
+/// What is known of a gateway beside its configuration. Of one at another address nothing of it holds.
+struct Memory {
+    at: Address,
     spending: Spending,
-    /// Who was given an empty heartbeat block, whether or not the answer to that arrived.
+    /// Who has, or may have, an empty heartbeat block by our hand: a write whose answer was lost counts.
     preserved: BTreeSet<AgentId>,
-    /// Of the connection that it was read from.
-    schema: Option<(Weak<Connection>, Option<EntrySchema>)>,
+    check: Check,
 }
 
 /// Longer costs more than a second write would; shorter misses what a `kubectl apply -f` brings together.
 const WINDOW: Duration = Duration::from_millis(150);
-/// 2026.9.6 takes 8.7 s for 100 new entries, 64 s for 300: more would only hold up those that come next.
-pub(super) const LARGEST: usize = 100;
 /// Whoever comes later waits outside.
 const MOST_WAITING: usize = 10 * LARGEST;
 /// Conflicts, lost answers, a spent budget: so many tries in a row, then each depositor decides for itself.
 const TRIES: u32 = 8;
 /// Writes that each bring a large change nearer: enough for 15 MB, which no gateway takes.
 const STEPS: u32 = 24;
+/// Refused in a row without a word on whose fault it is, while ever smaller parts of a batch are tried: one of a hundred is
+/// found with seven. With more it is not the batch.
+const UNCLEAR: u32 = 8;
 /// A restart takes 2 to 39 s.
 const BACK_ONLINE: Duration = Duration::from_secs(60);
 
@@ -53,13 +61,19 @@ const BACK_ONLINE: Duration = Duration::from_secs(60);
 enum Attempt<D> {
     /// Everything in it is as wanted.
     Done(D),
-    /// Nothing is wrong: look again and go on.
+    /// A write brought it nearer: look again and go on.
     Onward,
-    /// Look again and go on: somebody else wrote, the answer was lost, or the budget was spent.
+    /// The budget let nothing through for a while: look again and go on.
+    Waited,
+    /// Look again and go on: somebody else wrote, or the answer was lost.
     Again(String),
     /// These are at fault; the others go again without them.
     Rejected(Vec<(AgentId, Vec<Issue>)>),
+    /// Refused for something in it, and nothing says what: a smaller part may pass.
+    Unclear(String),
     Refused(String),
+    /// The session is to be connected to another gateway by now.
+    Elsewhere,
 }
 
 /// How far the tries of one commit have gone.
@@ -82,15 +96,31 @@ impl Progress {
     }
 }
 
-impl Committer {
-    pub(super) fn new(online: watch::Receiver<Option<Online>>, readings: Readings, seed: u64) -> Self {
+impl Memory {
+    fn of(at: Address) -> Self {
         Self {
+            at,
+            spending: Spending::default(),
+            preserved: BTreeSet::new(),
+            check: Check::default(),
+        }
+    }
+}
+
+impl Committer {
+    pub(super) fn new(
+        wanted: watch::Receiver<Wanted>,
+        online: watch::Receiver<Option<Online>>,
+        readings: Readings,
+        seed: u64,
+    ) -> Self {
+        let at = wanted.borrow().target.address.clone();
+        Self {
+            wanted,
             online,
             readings,
             rng: SmallRng::seed_from_u64(seed),
-            spending: Spending::default(),
-            preserved: BTreeSet::new(),
-            schema: None,
+            memory: Memory::of(at),
         }
     }
 
@@ -109,25 +139,61 @@ impl Committer {
             }
             // Nobody waits for these any more: what they wanted then need not be what is wanted now.
             waiting.retain(|deposit| !deposit.is_abandoned());
-            let batch = next_batch(&mut waiting);
-            if !batch.is_empty() {
-                self.commit(batch).await;
+            let here = self.wanted.borrow().target.address.clone();
+            waiting = turn_away(waiting, &here);
+            if self.memory.at != here {
+                self.memory = Memory::of(here);
             }
+            let batch = next_batch(&mut waiting);
+            self.commit(batch).await;
             // One at a time: each takes up to 3.6 s, and changes that have come meanwhile go first.
-            if let Some(TakeOut { removal, result }) = next_removal(&mut waiting) {
+            if let Some(TakeOut {
+                at: _,
+                removal,
+                result,
+            }) = next_removal(&mut waiting)
+            {
                 // Whoever does not wait any more finds it by reading.
                 result.send(self.take_out(&removal).await).ok();
             }
         }
     }
 
-    /// Answers every deposit of the batch.
-    async fn commit(&mut self, mut batch: Vec<Put>) {
+    /// Answers every deposit of the batch. Where it is refused as a whole and nothing says for whose sake, the halves of it
+    /// are tried, down to each one: what is wrong with one change must not keep the others out.
+    async fn commit(&mut self, batch: Vec<Put>) {
+        let mut parts = vec![batch];
+        let mut refused_in_a_row = 0;
+        while let Some(part) = parts.pop() {
+            let Some((mut part, why)) = self.commit_part(part).await else {
+                refused_in_a_row = 0;
+                continue;
+            };
+            refused_in_a_row += 1;
+            let why = NotCommitted::Refused(why);
+            if refused_in_a_row >= UNCLEAR {
+                answer_all(part, &why);
+                return parts.into_iter().for_each(|part| answer_all(part, &why));
+            }
+            if part.len() == 1 {
+                answer_all(part, &why);
+            } else {
+                let half = part.split_off(part.len() / 2);
+                parts.extend([half, part]);
+            }
+        }
+    }
+
+    /// Answers every deposit, or gives back those that were refused together, and why.
+    async fn commit_part(&mut self, mut batch: Vec<Put>) -> Option<(Vec<Put>, String)> {
         let mut progress = Progress::new();
         while !batch.is_empty() {
             let changes: Vec<EntryChange> = batch.iter().map(|put| put.change.clone()).collect();
-            match self.attempt(&changes, &mut progress).await {
-                Attempt::Done(patch) => return answer_done(batch, &patch),
+            let given_up = match self.attempt(&changes, &mut progress).await {
+                Attempt::Done(patch) => {
+                    answer_done(batch, &patch);
+                    return None;
+                }
                 Attempt::Rejected(guilty) => {
                     let (bad, good) = batch
                         .into_iter()
@@ -135,20 +201,25 @@ impl Committer {
                     batch = good;
                     answer_rejected(bad, &guilty);
                     progress.tries = 0;
+                    continue;
                 }
-                Attempt::Refused(why) => return answer_all(batch, &NotCommitted::Refused(why)),
-                Attempt::Onward => {
-                    if let Err(why) = self.onward(&mut progress) {
-                        return answer_all(batch, &why);
-                    }
-                }
-                Attempt::Again(why) => {
-                    if let Err(why) = self.again(why, &mut progress).await {
-                        return answer_all(batch, &why);
-                    }
-                }
-            }
+                Attempt::Unclear(why) => return Some((batch, why)),
+                Attempt::Waited => continue,
+                Attempt::Refused(why) => NotCommitted::Refused(why),
+                Attempt::Elsewhere => elsewhere(),
+                Attempt::Onward => match progress.onward() {
+                    Ok(()) => continue,
+                    Err(why) => why,
+                },
+                Attempt::Again(why) => match self.again(why, &mut progress).await {
+                    Ok(()) => continue,
+                    Err(why) => why,
+                },
+            };
+            answer_all(batch, &given_up);
+            return None;
         }
+        None
     }
 
     async fn take_out(&mut self, removal: &Removal) -> Result<Removed, NotCommitted> {
@@ -158,26 +229,20 @@ impl Committer {
                 Attempt::Done(deleted) => {
                     return Ok(Removed {
                         deleted,
-                        preserved: self.preserved.clone(),
+                        preserved: self.memory.preserved.clone(),
                     });
                 }
                 Attempt::Rejected(guilty) => {
                     let issues = guilty.into_iter().flat_map(|(_, issues)| issues);
                     return Err(NotCommitted::Rejected(issues.collect()));
                 }
-                Attempt::Refused(why) => return Err(NotCommitted::Refused(why)),
-                Attempt::Onward => self.onward(&mut progress)?,
+                Attempt::Unclear(why) | Attempt::Refused(why) => return Err(NotCommitted::Refused(why)),
+                Attempt::Elsewhere => return Err(elsewhere()),
+                Attempt::Waited => {}
+                Attempt::Onward => progress.onward()?,
                 Attempt::Again(why) => self.again(why, &mut progress).await?,
             }
         }
-    }
-
-    fn onward(&self, progress: &mut Progress) -> Result<(), NotCommitted> {
-        progress.steps += 1;
-        if progress.steps > STEPS {
-            return Err(NotCommitted::Unfinished(format!("not done after {STEPS} writes")));
-        }
-        Ok(())
     }
 
     async fn again(&mut self, why: String, progress: &mut Progress) -> Result<(), NotCommitted> {
@@ -198,10 +263,10 @@ impl Committer {
     async fn attempt(&mut self, changes: &[EntryChange], progress: &mut Progress) -> Attempt<Patch> {
         let (online, now) = match self.look().await {
             Ok(looked) => looked,
-            Err(why) => return Attempt::Again(why),
+            Err(why) => return why.into(),
         };
         if !progress.is_checked {
-            match self.faults(&online, changes).await {
+            match self.memory.check.faults(&online, changes).await {
                 Ok(faults) if faults.is_empty() => progress.is_checked = true,
                 Ok(faults) => return Attempt::Rejected(faults),
                 Err(error) => {
@@ -210,10 +275,10 @@ impl Committer {
             }
         }
         let known = changes.iter().flat_map(|change| change.preserved.iter().cloned());
-        let known: BTreeSet<AgentId> = known.chain(self.preserved.iter().cloned()).collect();
+        let known: BTreeSet<AgentId> = known.chain(self.memory.preserved.iter().cloned()).collect();
         let patch = patch_of(online.contract, &now, changes, &known, progress.caution);
         if patch.raw.is_none() && !patch.more {
-            self.preserved.clone_from(&patch.preserved);
+            self.memory.preserved.clone_from(&patch.preserved);
             return Attempt::Done(patch);
         }
         self.write(&online, &now, changes, patch, &mut progress.caution)
@@ -233,21 +298,26 @@ impl Committer {
         } = removal;
         let (online, now) = match self.look().await {
             Ok(looked) => looked,
-            Err(why) => return Attempt::Again(why),
+            Err(why) => return why.into(),
         };
-        let known = preserved.union(&self.preserved).cloned().collect();
+        let known = preserved.union(&self.memory.preserved).cloned().collect();
         let patch = farewell_of(online.contract, &now, agent, &known, *caution);
         if patch.raw.is_some() || patch.more {
             return match self.write(&online, &now, &[], patch, caution).await {
                 Attempt::Done(_) | Attempt::Onward => Attempt::Onward,
+                Attempt::Waited => Attempt::Waited,
                 Attempt::Again(why) => Attempt::Again(why),
                 Attempt::Rejected(guilty) => Attempt::Rejected(guilty),
+                Attempt::Unclear(why) => Attempt::Unclear(why),
                 Attempt::Refused(why) => Attempt::Refused(why),
+                Attempt::Elsewhere => Attempt::Elsewhere,
             };
         }
-        self.preserved = patch.preserved;
+        self.memory.preserved = patch.preserved;
         let Online {
-            connection, contract, ..
+            connection,
+            contract,
+            address: _,
         } = &online;
         let deleted = connection.agents_delete(agent, *with_files).await;
         self.readings.forget().await;
@@ -262,54 +332,26 @@ impl Committer {
         }
     }
 
-    /// The connection, and a reading that begins after everything deposited so far.
-    async fn look(&mut self) -> Result<(Online, Arc<Configuration>), String> {
-        let waiting = self.online.wait_for(Option::is_some);
-        let online = timeout(BACK_ONLINE, waiting).await.ok().and_then(Result::ok);
-        let online = online.and_then(|online| online.clone());
-        let online = online.ok_or("the gateway is not connected")?;
-        let now = self.readings.new_one().await.map_err(|error| error.to_string())?;
-        Ok((online, now))
-    }
-
-    /// Settings that this gateway's own schema knows to be wrong, before they cost a write.
-    async fn faults(
-        &mut self,
-        online: &Online,
-        changes: &[EntryChange],
-    ) -> Result<Vec<(AgentId, Vec<Issue>)>, CallError> {
-        // What every agent has is known to be right; the schema is read when somebody wants more.
-        let is_usual = |key: &str| ["name", "workspace", "model", "identity", HEARTBEAT].contains(&key);
-        let unusual = |change: &EntryChange| change.fields.keys().any(|key| !is_usual(key));
-        if !changes.iter().any(unusual) {
-            return Ok(Vec::new());
+    /// The connection to the gateway that the deposits are meant for, and a reading by it that begins after everything
+    /// deposited so far.
+    async fn look(&mut self) -> Result<(Online, Arc<Configuration>), NoLook> {
+        let at = self.memory.at.clone();
+        let is_there = |online: &Option<Online>| online.as_ref().is_some_and(|online| online.address == at);
+        tokio::select! {
+            biased;
+            _ = self.wanted.wait_for(|wanted| wanted.target.address != at) => return Err(NoLook::Elsewhere),
+            _ = timeout(BACK_ONLINE, self.online.wait_for(is_there)) => {}
         }
-        let Online {
-            connection, contract, ..
-        } = online;
-        let is_of = |of: &Weak<Connection>| std::ptr::eq(of.as_ptr(), Arc::as_ptr(connection));
-        let schema = match &self.schema {
-            Some((of, schema)) if is_of(of) => schema,
-            Some(_) | None => {
-                let schema = connection.entry_schema(contract).await?;
-                &self.schema.insert((Arc::downgrade(connection), schema)).1
-            }
+        let Some(online) = self.online.borrow().clone().filter(|online| online.address == at) else {
+            return Err(NoLook::Failed("the gateway is not connected".to_owned()));
         };
-        let Some(schema) = schema else {
-            return Ok(Vec::new());
-        };
-        let of = |EntryChange { agent, fields, .. }: &EntryChange| {
-            let at = match contract.roster {
-                Roster::Entries => format!("agents.entries.{agent}"),
-                Roster::MergedList | Roster::ReplacedList => format!("agents.list[{agent}]"),
-            };
-            let mut fields = fields.clone();
-            // Its unknown keys are left out and said.
-            fields.remove(HEARTBEAT);
-            let issues = schema.issues(&fields, &at);
-            (!issues.is_empty()).then(|| (agent.clone(), issues))
-        };
-        Ok(changes.iter().filter_map(of).collect())
+        let now = self.readings.new_one().await;
+        let now = now.map_err(|error| NoLook::Failed(error.to_string()))?;
+        let is_same = |other: &Online| Arc::ptr_eq(&other.connection, &online.connection);
+        if !self.online.borrow().as_ref().is_some_and(is_same) {
+            return Err(NoLook::Failed("the connection was lost".to_owned()));
+        }
+        Ok((online, now))
     }
 
     async fn write(
@@ -321,21 +363,24 @@ impl Committer {
         caution: &mut Caution,
     ) -> Attempt<Patch> {
         let Some(raw) = &patch.raw else {
-            return Attempt::Refused(TOO_LARGE_A_STEP.to_owned());
+            return Attempt::Unclear(TOO_LARGE_A_STEP.to_owned());
         };
         let Online {
-            connection, contract, ..
+            connection,
+            contract,
+            address: _,
         } = online;
         if let Some(budget) = contract.write_budget
-            && self.spending.wait(budget).await
+            && self.memory.spending.wait(budget).await
         {
             // What was read is up to a minute old by now: a conflict would cost a write of the next minute.
-            return Attempt::Onward;
+            return Attempt::Waited;
         }
         if contract.write_budget.is_some() {
-            self.spending.count();
+            self.memory.spending.count();
         }
-        self.preserved.extend(patch.preserved.iter().cloned());
+        let before = self.memory.preserved.clone();
+        self.memory.preserved.extend(patch.preserved.iter().cloned());
         let written = connection
             .config_patch(raw, &now.hash, patch.entries, &patch.replace_paths)
             .await;
@@ -348,10 +393,15 @@ impl Committer {
             }
             Ok(_) if patch.more => Attempt::Onward,
             Ok(_) => {
-                self.preserved.clone_from(&patch.preserved);
+                self.memory.preserved.clone_from(&patch.preserved);
                 Attempt::Done(patch)
             }
-            Err(error) => self.not_written(error, now, changes, Some(raw), caution).await,
+            Err(error) => {
+                if let CallError::Refused(_) | CallError::TooLarge { .. } = error {
+                    self.memory.preserved = before;
+                }
+                self.not_written(error, now, changes, Some(raw), caution).await
+            }
         }
     }
 
@@ -368,13 +418,13 @@ impl Committer {
             error @ (CallError::Lost(_) | CallError::TimedOut | CallError::Odd { .. }) => {
                 return Attempt::Again(error.to_string());
             }
-            error @ CallError::TooLarge { .. } => return Attempt::Refused(error.to_string()),
+            error @ CallError::TooLarge { .. } => return Attempt::Unclear(error.to_string()),
         };
         match refusal.meaning() {
             Meaning::ConfigChanged => Attempt::Again("somebody else wrote the configuration".to_owned()),
             Meaning::OverBudget { retry_after } => {
                 // No gateway's window is longer; what a hostile one says would hold us for ever.
-                self.spending.exhausted(retry_after.min(BACK_ONLINE));
+                self.memory.spending.exhausted(retry_after.min(BACK_ONLINE));
                 Attempt::Again("the gateway's write budget is spent".to_owned())
             }
             Meaning::Busy { retry_after } => {
@@ -386,11 +436,11 @@ impl Committer {
                     *caution = Caution::Great;
                     Attempt::Onward
                 }
-                Caution::Great => Attempt::Refused(format!("{TOO_LARGE_A_STEP} ({})", refusal.message)),
+                Caution::Great => Attempt::Unclear(format!("{TOO_LARGE_A_STEP} ({})", refusal.message)),
             },
             Meaning::InvalidConfig(issues) => match raw.and_then(|raw| guilty(now, changes, raw, &issues)) {
                 Some(guilty) => Attempt::Rejected(guilty),
-                None => Attempt::Refused(format!("{}: {}", refusal.message, words(&issues))),
+                None => Attempt::Unclear(format!("{}: {}", refusal.message, words(&issues))),
             },
             Meaning::NoSuchAgent
             | Meaning::AlreadyExists
@@ -408,58 +458,66 @@ impl Committer {
 const TOO_LARGE_A_STEP: &str = "a gateway keeps at least half of its configuration in each write, and what shall go is more \
                                 than that and cannot go in parts; take some of it out of the gateway's configuration by hand";
 
-/// Up to [`LARGEST`] changes. What is deposited about one agent keeps its order: one change of it a commit, since the later
-/// one is meant to come on top of the earlier, and none that was deposited after its removal.
-fn next_batch(waiting: &mut VecDeque<Deposit>) -> Vec<Put> {
-    let mut batch: Vec<Put> = Vec::new();
-    let mut rest = VecDeque::new();
-    let mut leaving = BTreeSet::new();
-    for deposit in waiting.drain(..) {
-        match deposit {
-            Deposit::Put(put) => {
-                let agent = &put.change.agent;
-                let taken = batch.iter().any(|other| other.change.agent == *agent);
-                if batch.len() < LARGEST && !taken && !leaving.contains(agent) {
-                    batch.push(put);
-                } else {
-                    rest.push_back(Deposit::Put(put));
-                }
-            }
-            Deposit::TakeOut(take_out) => {
-                leaving.insert(take_out.removal.agent.clone());
-                rest.push_back(Deposit::TakeOut(take_out));
-            }
+impl Progress {
+    fn onward(&mut self) -> Result<(), NotCommitted> {
+        self.steps += 1;
+        if self.steps > STEPS {
+            return Err(NotCommitted::Unfinished(format!("not done after {STEPS} writes")));
         }
+        Ok(())
     }
-    *waiting = rest;
-    batch
 }
 
-/// The first removal before which no change of its agent waits.
-fn next_removal(waiting: &mut VecDeque<Deposit>) -> Option<TakeOut> {
-    let mut changing = BTreeSet::new();
-    let place = waiting.iter().position(|deposit| match deposit {
-        Deposit::Put(put) => {
-            changing.insert(put.change.agent.clone());
-            false
+/// Why there is nothing to compare with.
+enum NoLook {
+    Elsewhere,
+    Failed(String),
+}
+
+impl<D> From<NoLook> for Attempt<D> {
+    fn from(why: NoLook) -> Self {
+        match why {
+            NoLook::Elsewhere => Self::Elsewhere,
+            NoLook::Failed(why) => Self::Again(why),
         }
-        Deposit::TakeOut(take_out) => !changing.contains(&take_out.removal.agent),
-    });
-    match waiting.remove(place?) {
-        Some(Deposit::TakeOut(take_out)) => Some(take_out),
-        Some(Deposit::Put(_)) | None => None,
     }
+}
+
+/// What was meant for the gateway at another address must not be done to this one.
+fn turn_away(waiting: VecDeque<Deposit>, here: &Address) -> VecDeque<Deposit> {
+    let (meant, others): (VecDeque<_>, VecDeque<_>) =
+        waiting.into_iter().partition(|deposit| deposit.at() == here);
+    for deposit in others {
+        match deposit {
+            Deposit::Put(put) => answer_all(vec![put], &elsewhere()),
+            Deposit::TakeOut(TakeOut { result, .. }) => {
+                result.send(Err(elsewhere())).ok();
+            }
+        }
+    }
+    meant
+}
+
+fn elsewhere() -> NotCommitted {
+    NotCommitted::Unfinished("the gateway's address is another by now".to_owned())
 }
 
 fn answer_done(batch: Vec<Put>, patch: &Patch) {
-    for Put { change, result } in batch {
+    for Put {
+        at: _,
+        change,
+        result,
+    } in batch
+    {
         let left_out = patch.left_out.iter().filter(|left| left.agent == change.agent);
         let conflicts = patch
             .conflicts
             .iter()
             .filter(|conflict| conflict.agent == change.agent);
+        let hidden = patch.hidden.iter().filter(|hidden| hidden.agent == change.agent);
         let committed = Committed {
             left_out: left_out.cloned().collect(),
+            hidden: hidden.cloned().collect(),
             conflicts: conflicts.cloned().collect(),
             preserved: patch.preserved.clone(),
         };
@@ -468,81 +526,27 @@ fn answer_done(batch: Vec<Put>, patch: &Patch) {
 }
 
 fn answer_all(batch: Vec<Put>, why: &NotCommitted) {
-    for Put { change: _, result } in batch {
+    for Put {
+        at: _,
+        change: _,
+        result,
+    } in batch
+    {
         result.send(Err(why.clone())).ok();
     }
 }
 
 fn answer_rejected(bad: Vec<Put>, guilty: &[(AgentId, Vec<Issue>)]) {
-    for Put { change, result } in bad {
+    for Put {
+        at: _,
+        change,
+        result,
+    } in bad
+    {
         let issues = guilty
             .iter()
             .filter(|(agent, _)| *agent == change.agent)
             .flat_map(|(_, issues)| issues.clone());
         result.send(Err(NotCommitted::Rejected(issues.collect()))).ok();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::sync::oneshot;
-
-    use super::*;
-
-    /// `+a` changes agent a, `-a` takes it out. What is deposited is waited for as long as the receivers live.
-    fn waiting(words: &str) -> (VecDeque<Deposit>, Vec<Box<dyn std::any::Any>>) {
-        let mut waited_for: Vec<Box<dyn std::any::Any>> = Vec::new();
-        let deposits = words.split_whitespace().map(|word| {
-            let (sign, name) = word.split_at(1);
-            let agent = AgentId::parse(name).unwrap();
-            if sign == "+" {
-                let (result, answered) = oneshot::channel();
-                waited_for.push(Box::new(answered));
-                let change = EntryChange::new(agent, serde_json::Map::new());
-                Deposit::Put(Put { change, result })
-            } else {
-                let (result, answered) = oneshot::channel();
-                waited_for.push(Box::new(answered));
-                let removal = Removal {
-                    agent,
-                    with_files: true,
-                    preserved: BTreeSet::new(),
-                };
-                Deposit::TakeOut(TakeOut { removal, result })
-            }
-        });
-        (deposits.collect(), waited_for)
-    }
-
-    /// What is done, in rounds: changes together, then at most one removal.
-    fn rounds(words: &str) -> String {
-        let (mut waiting, _waited_for) = waiting(words);
-        let mut done = Vec::new();
-        while !waiting.is_empty() {
-            let batch = next_batch(&mut waiting);
-            let mut round: Vec<String> = batch.iter().map(|put| format!("+{}", put.change.agent)).collect();
-            round.extend(next_removal(&mut waiting).map(|take_out| format!("-{}", take_out.removal.agent)));
-            assert!(!round.is_empty(), "it would go on for ever: {words}");
-            done.push(round.join(" "));
-        }
-        done.join(", ")
-    }
-
-    #[test]
-    fn what_is_deposited_about_one_agent_keeps_its_order() {
-        assert_eq!(rounds("+a +b +a"), "+a +b, +a");
-        assert_eq!(rounds("-a +a"), "-a, +a");
-        assert_eq!(rounds("+a -a"), "+a -a");
-        assert_eq!(rounds("-a +a -a"), "-a, +a -a");
-        assert_eq!(rounds("-a -b +b +a +c"), "+c -a, +a -b, +b");
-        assert_eq!(rounds("+a +a -a +a"), "+a, +a -a, +a");
-    }
-
-    #[test]
-    fn what_nobody_waits_for_is_known() {
-        let (waiting, waited_for) = waiting("+a -b");
-        assert!(!waiting.iter().any(Deposit::is_abandoned));
-        drop(waited_for);
-        assert!(waiting.iter().all(Deposit::is_abandoned));
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::EntryChange;
 use crate::gateway::configuration::{Configuration, Entry};
 use crate::gateway::contract::{Contract, Roster};
 use crate::gateway::names::AgentId;
@@ -15,11 +16,14 @@ use crate::gateway::names::AgentId;
 pub(super) const HEARTBEAT: &str = "heartbeat";
 pub(super) const MAIN: &str = "main";
 
-/// Completes the differences by the blocks of others that have to come or go with them. `known` are the agents that were
-/// given an empty block before; the answer are those that have one after this write.
+/// Completes what one write is to carry by the blocks of others that have to come or go with it, so that whoever beat
+/// before it still does afterwards. To be asked last, of each write on its own: a block of ours that is still there while a
+/// large change goes in steps would silence whom this gives up too early. `known` are the agents that were given an empty
+/// block before; the answer are those that have one after this write.
 pub(super) fn preserve(
     contract: &Contract,
     now: &Configuration,
+    changes: &[EntryChange],
     differences: &mut BTreeMap<AgentId, Entry>,
     leaving: Option<&AgentId>,
     known: &BTreeSet<AgentId>,
@@ -29,15 +33,20 @@ pub(super) fn preserve(
         .filter(|agent| is_untouched(now, agent) && !differences_name(differences, agent))
         .cloned()
         .collect();
-    if !has_any_block(now) && differences.values().any(has_block) {
-        for agent in beating_by_default(contract, now) {
-            let fields = differences.entry(agent.clone()).or_default();
-            if !fields.contains_key(HEARTBEAT) {
+    if is_needed(now, differences, leaving, &preserved) {
+        if !has_any_block(now) {
+            let is_decided = |agent: &AgentId| {
+                let of = changes.iter().find(|change| change.agent == *agent);
+                of.is_some_and(|change| change.fields.contains_key(HEARTBEAT))
+            };
+            let silenced = beating_by_default(contract, now).into_iter();
+            for agent in silenced.filter(|agent| !is_decided(agent)) {
+                let fields = differences.entry(agent.clone()).or_default();
                 fields.insert(HEARTBEAT.to_owned(), json!({}));
                 preserved.insert(agent);
             }
         }
-    } else if !preserved.is_empty() && !is_needed(now, differences, leaving, &preserved) {
+    } else if !preserved.is_empty() {
         for agent in std::mem::take(&mut preserved) {
             let fields = differences.entry(agent).or_default();
             fields.insert(HEARTBEAT.to_owned(), Value::Null);
@@ -51,7 +60,7 @@ pub(super) fn preserve(
     preserved
 }
 
-/// Whether a block is left, after these changes, beside those of the preserved: without them, it would silence them.
+/// Whether a block is left, after this write, beside those of the preserved: without them, it would silence them.
 fn is_needed(
     now: &Configuration,
     differences: &BTreeMap<AgentId, Entry>,
@@ -92,7 +101,7 @@ fn has_any_block(now: &Configuration) -> bool {
 
 /// Whom the gateway wakes while nobody has a block. An empty block is one that follows the default: it keeps such an
 /// agent alive, and gives one to an agent that had none (so: no more than these).
-fn beating_by_default(contract: &Contract, now: &Configuration) -> Vec<AgentId> {
+pub(super) fn beating_by_default(contract: &Contract, now: &Configuration) -> Vec<AgentId> {
     let default = now.default_heartbeat.as_ref();
     let named = |key: &str| {
         default
@@ -100,25 +109,29 @@ fn beating_by_default(contract: &Contract, now: &Configuration) -> Vec<AgentId> 
             .and_then(Value::as_str)
     };
     let main = || AgentId::parse(MAIN).into_iter();
-    let ids = || {
-        now.list
-            .iter()
-            .filter_map(|item| AgentId::parse(item.get("id")?.as_str()?).ok())
-    };
+    let id_of = |item: &Value| AgentId::normalised(item.get("id")?.as_str()?);
     match contract.roster {
-        Roster::Entries => AgentId::parse(named("agentId").unwrap_or(MAIN))
-            .into_iter()
-            .collect(),
+        Roster::Entries if now.entries.is_empty() => main().collect(),
+        Roster::Entries => {
+            let named = named("agentId").and_then(AgentId::normalised);
+            let alone = now.entries.keys().next().filter(|_| now.entries.len() == 1);
+            // In the gateway's own order. A second agent makes it put down the first as heartbeat and system agent; only of a
+            // roster that was written by hand all or none can have one.
+            match (&named, default.is_some_and(Value::is_object)) {
+                (Some(named), _) => vec![named.clone()],
+                (None, true) => now.entries.keys().cloned().collect(),
+                (None, false) => now.system_agent.as_ref().or(alone).into_iter().cloned().collect(),
+            }
+        }
         // Before 2026.8 a default with an interval wakes everybody, one without only the default agent.
         Roster::MergedList | Roster::ReplacedList if now.list.is_empty() => main().collect(),
-        Roster::MergedList | Roster::ReplacedList if named("every").is_some() => ids().collect(),
+        Roster::MergedList | Roster::ReplacedList if named("every").is_some() => {
+            now.list.iter().filter_map(id_of).collect()
+        }
         Roster::MergedList | Roster::ReplacedList => {
             let is_default = |item: &&Value| item.get("default").and_then(Value::as_bool) == Some(true);
             let default = now.list.iter().find(is_default).or(now.list.first());
-            default
-                .and_then(|item| AgentId::parse(item.get("id")?.as_str()?).ok())
-                .into_iter()
-                .collect()
+            default.and_then(id_of).into_iter().collect()
         }
     }
 }

@@ -6,34 +6,41 @@
 //! patch is the difference to a reading, it names that reading's hash, and after a lost answer the configuration is read
 //! again before anything else is said or done.
 //!
-//! What to write is worked out by pure parts: [`patch`] (entries), [`bindings`], [`heartbeat`] (blocks of others that come
-//! and go with ours), [`size`] (what is too much at once), [`blame`] (who is at fault). [`committer`] does it.
+//! What to write is worked out by pure parts: [`patch`] (what differs), [`bindings`], [`heartbeat`] (blocks of others that
+//! come and go with ours), [`write`] (as much as goes at once; [`size`]), [`roster`] (how it is said), [`blame`] (who is at
+//! fault). [`committer`] does it.
 
 mod bindings;
 mod blame;
 mod budget;
+mod check;
 mod committer;
 mod heartbeat;
 mod patch;
+mod queue;
+mod roster;
 mod size;
+mod write;
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::address::Address;
 use super::binding::Binding;
 use super::configuration::Entry;
 use super::names::AgentId;
 use super::reading::Readings;
 use super::refusal::Issue;
 use super::rpc::Deleted;
-use super::session::Online;
+use super::session::{Online, Wanted};
 pub use bindings::Conflict;
-use committer::{Committer, LARGEST};
-pub use patch::LeftOut;
+use committer::Committer;
+pub use patch::{Hidden, LeftOut};
 
 /// What an agent's entry shall hold. A field that is null is removed; a field not named is left as it is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct EntryChange {
     pub agent: AgentId,
     pub fields: Entry,
@@ -56,11 +63,31 @@ impl EntryChange {
     }
 }
 
+/// Without the values: a setting may hold a secret.
+impl fmt::Debug for EntryChange {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            agent,
+            fields,
+            bindings,
+            preserved,
+        } = self;
+        out.debug_struct("EntryChange")
+            .field("agent", agent)
+            .field("fields", &fields.keys())
+            .field("bindings", bindings)
+            .field("preserved", preserved)
+            .finish()
+    }
+}
+
 /// The entry holds what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Committed {
     /// Settings that this gateway does not know, and that were therefore not sent.
     pub left_out: Vec<LeftOut>,
+    /// Settings that were left as they are, because the gateway does not show what they are.
+    pub hidden: Vec<Hidden>,
     /// Bindings that are another agent's.
     pub conflicts: Vec<Conflict>,
     /// Agents of others that have an empty heartbeat block by our hand now, so that blocks of ours do not silence them. It
@@ -80,7 +107,7 @@ pub struct Removal {
 /// The agent is not there any more.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Removed {
-    /// None: it was gone already.
+    /// None: it was gone when this was asked for, by somebody else's hand or by an earlier try whose answer was lost.
     pub deleted: Option<Deleted>,
     /// As in [`Committed::preserved`]; empty after the last of ours.
     pub preserved: BTreeSet<AgentId>,
@@ -99,11 +126,16 @@ pub enum NotCommitted {
     Unfinished(String),
 }
 
-/// Held by a session; a clone for each depositor.
+/// For depositors at one gateway: what is deposited is done to the gateway at this address or not at all. To be had from the
+/// session before the configuration is read from which a change is worked out.
 #[derive(Clone)]
 pub struct Commits {
     deposits: mpsc::Sender<Deposit>,
+    at: Address,
 }
+
+/// 2026.9.6 takes 8.7 s for 100 new entries, 64 s for 300: more in one write would only hold up those that come next.
+const LARGEST: usize = 100;
 
 enum Deposit {
     Put(Put),
@@ -118,45 +150,71 @@ impl Deposit {
             Self::TakeOut(take_out) => take_out.result.is_closed(),
         }
     }
+
+    fn at(&self) -> &Address {
+        match self {
+            Self::Put(put) => &put.at,
+            Self::TakeOut(take_out) => &take_out.at,
+        }
+    }
 }
 
 struct Put {
+    at: Address,
     change: EntryChange,
     result: oneshot::Sender<Result<Committed, NotCommitted>>,
 }
 
 struct TakeOut {
+    at: Address,
     removal: Removal,
     result: oneshot::Sender<Result<Removed, NotCommitted>>,
 }
 
 impl Commits {
     /// Runs until every clone of the answer is dropped.
-    pub(super) fn start(online: watch::Receiver<Option<Online>>, readings: Readings, seed: u64) -> Self {
+    pub(super) fn start(
+        wanted: watch::Receiver<Wanted>,
+        online: watch::Receiver<Option<Online>>,
+        readings: Readings,
+        seed: u64,
+    ) -> Self {
         let (deposits, taken) = mpsc::channel(LARGEST);
-        tokio::spawn(Committer::new(online, readings, seed).run(taken));
-        Self { deposits }
+        let at = wanted.borrow().target.address.clone();
+        tokio::spawn(Committer::new(wanted, online, readings, seed).run(taken));
+        Self { deposits, at }
+    }
+
+    /// For the gateway at this address.
+    pub(super) fn at(&self, at: Address) -> Self {
+        Self {
+            deposits: self.deposits.clone(),
+            at,
+        }
     }
 
     /// Comes back when the entry holds the change, or says why it does not.
-    pub async fn put(&self, change: EntryChange) -> Result<Committed, NotCommitted> {
-        let (result, answered) = oneshot::channel();
-        self.deposit(Deposit::Put(Put { change, result })).await?;
-        answered.await.unwrap_or_else(|_| Err(gone()))
+    pub fn put(&self, change: EntryChange) -> impl Future<Output = Result<Committed, NotCommitted>> + use<> {
+        let Self { deposits, at } = self.clone();
+        async move {
+            let (result, answered) = oneshot::channel();
+            let put = Deposit::Put(Put { at, change, result });
+            deposits.send(put).await.map_err(|_| gone())?;
+            answered.await.unwrap_or_else(|_| Err(gone()))
+        }
     }
 
     /// Comes back when the agent is gone, or says why it is not. Among the changes, since it is a write like them:
     /// what the gateway lets shrink too far at once goes in steps, and blocks of others that were there for the sake of
     /// ours go with the last of ours.
-    pub async fn take_out(&self, removal: Removal) -> Result<Removed, NotCommitted> {
-        let (result, answered) = oneshot::channel();
-        self.deposit(Deposit::TakeOut(TakeOut { removal, result }))
-            .await?;
-        answered.await.unwrap_or_else(|_| Err(gone()))
-    }
-
-    async fn deposit(&self, deposit: Deposit) -> Result<(), NotCommitted> {
-        self.deposits.send(deposit).await.map_err(|_| gone())
+    pub fn take_out(&self, removal: Removal) -> impl Future<Output = Result<Removed, NotCommitted>> + use<> {
+        let Self { deposits, at } = self.clone();
+        async move {
+            let (result, answered) = oneshot::channel();
+            let take_out = Deposit::TakeOut(TakeOut { at, removal, result });
+            deposits.send(take_out).await.map_err(|_| gone())?;
+            answered.await.unwrap_or_else(|_| Err(gone()))
+        }
     }
 }
 

@@ -49,7 +49,7 @@ async fn said(client: &mut Client) -> (String, String, String) {
     let status = of(&status["heartbeat"]["agents"], &plain);
     let health = of(&health["agents"], &nested);
     let list = client
-        .call("cron.list", &json!({ "includeDisabled": true }))
+        .call("cron.list", &json!({ "includeDisabled": true, "limit": 200 }))
         .await
         .must();
     let mut jobs: Vec<String> = list["jobs"]
@@ -58,6 +58,7 @@ async fn said(client: &mut Client) -> (String, String, String) {
         .flatten()
         .filter_map(|job| {
             let key = job["declarationKey"].as_str()?.strip_prefix("heartbeat:")?;
+            let key = OF_THIS_STORY.contains(&key).then_some(key)?;
             Some(format!("{key}={}", job["schedule"]["everyMs"]))
         })
         .collect();
@@ -152,6 +153,27 @@ pub async fn the_default_of_all(s: &mut Subject) -> Seen {
     let raw = json!({ "agents": { "defaults": { "heartbeat": { "every": null } } } });
     seen.answer("no default", &patch(s, &raw, &json!({})).await, &PATCHED);
     beating(s, &mut seen, "no default").await;
+    seen
+}
+
+/// Who has one where no agent is named: nobody of several, unless there is a default.
+pub async fn no_agent_is_named(s: &mut Subject) -> Seen {
+    let mut seen = s.seen();
+    let entry = |id: &'static str| (id, json!({ "workspace": s.workspace(id), "heartbeat": null }));
+    let raw = patch_of(s.contract, &["main", "foreign", "ours"].map(entry));
+    seen.answer("three agents", &patch(s, &raw, &json!({})).await, &PATCHED);
+    for (what, heartbeat) in [
+        ("no default", Value::Null),
+        ("a default without an agent", json!({ "every": "20m" })),
+        ("an agent that there is not", json!({ "agentId": "nobody" })),
+        ("the second", json!({ "agentId": "foreign" })),
+    ] {
+        let raw = json!({ "agents": { "defaults": { "heartbeat": heartbeat } } });
+        seen.answer(what, &patch(s, &raw, &json!({})).await, &PATCHED);
+        beating(s, &mut seen, what).await;
+    }
+    let raw = json!({ "agents": { "defaults": { "heartbeat": null } } });
+    seen.answer("as before", &patch(s, &raw, &json!({})).await, &PATCHED);
     seen
 }
 

@@ -56,6 +56,8 @@ const ALL: &[Contract] = &Contract::ALL;
 /// Protocol 4.
 const NEWER: &[Contract] = &[V2026_9_6, V2026_7_35];
 
+const NEWEST: &[Contract] = &[V2026_9_6];
+
 macro_rules! cases {
     ($($contracts:ident $theme:ident::$name:ident;)*) => {
         &[$(Case {
@@ -235,6 +237,7 @@ const ITS_ROSTER: &[Case] = cases! {
     ALL roster::a_write_that_halves_the_file;
     ALL heartbeats::the_first_block_and_the_others;
     NEWER heartbeats::the_default_of_all;
+    NEWEST heartbeats::no_agent_is_named;
     ALL heartbeats::the_switch_for_all;
     NEWER restarts::a_restart_on_request;
     ALL restarts::a_change_of_env_restarts;

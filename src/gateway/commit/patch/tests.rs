@@ -1,6 +1,7 @@
 mod model;
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::super::blame::guilty;
 use super::*;
@@ -59,12 +60,25 @@ fn the_first_heartbeat_block_silences_nobody() {
     };
     let two = json!([{ "id": "first" }, { "id": "second" }]);
     assert_eq!(preserved(&V2026_9_6, json!({})), ["main"]);
-    assert_eq!(
+    let named =
+        |id: &str| json!({ "defaults": { "heartbeat": { "agentId": id } }, "entries": { "x": {}, "y": {} } });
+    assert_eq!(preserved(&V2026_9_6, named("x")), ["x"]);
+    let system =
+        json!({ "defaults": { "systemAgent": { "agentId": "y" } }, "entries": { "x": {}, "y": {} } });
+    assert_eq!(preserved(&V2026_9_6, system), ["y"]);
+    let by_hand = |entries: Value| json!({ "ownership": "explicit", "entries": entries });
+    assert_eq!(preserved(&V2026_9_6, by_hand(json!({ "alone": {} }))), ["alone"]);
+    assert!(preserved(&V2026_9_6, by_hand(json!({ "main": {}, "x": {} }))).is_empty());
+    let with_default =
+        json!({ "entries": { "main": {}, "x": {} }, "defaults": { "heartbeat": { "every": "1h" } } });
+    assert_eq!(preserved(&V2026_9_6, with_default), ["main", "x"]);
+    let spelled = json!({ "Ops Team": { "heartbeat": { "every": "1h" } }, "main": {} });
+    assert!(
         preserved(
             &V2026_9_6,
-            json!({ "defaults": { "heartbeat": { "agentId": "x" } } })
-        ),
-        ["x"]
+            json!({ "defaults": { "heartbeat": { "agentId": "main" } }, "entries": spelled })
+        )
+        .is_empty()
     );
     assert_eq!(preserved(&V2026_7_35, json!({})), ["main"]);
     assert_eq!(preserved(&V2026_7_35, json!({ "list": two })), ["first"]);
@@ -75,6 +89,52 @@ fn the_first_heartbeat_block_silences_nobody() {
     let not_the_first =
         json!({ "list": [{ "id": "first" }, { "id": "second", "heartbeat": { "every": "1h" } }] });
     assert!(preserved(&V2026_7_35, not_the_first).is_empty());
+}
+
+/// An id in another spelling is the same agent: what is said of it is said under its own name.
+#[test]
+fn an_agent_is_written_as_it_is_spelled() {
+    let wanted = change("ops-team", &json!({ "name": "B", "tools": { "deny": [] } }));
+    for contract in CONTRACTS {
+        let spelled = json!({ "name": "A", "tools": { "deny": ["exec"] } });
+        let mut gateway = Gateway::new(contract, &[("main", json!({})), ("Ops Team", spelled)]);
+        settle(&mut gateway, std::slice::from_ref(&wanted), &BTreeSet::new()).unwrap();
+        let after = gateway.read();
+        assert_eq!(after.entries.len(), 2, "{contract}");
+        assert_eq!(after.entries[&id("ops-team")]["name"], "B", "{contract}");
+        assert_eq!(after.spelling(&id("ops-team")), "Ops Team", "{contract}");
+    }
+}
+
+/// `${NAME}` is as good as the variable's value, and what others have written stays as they have written it.
+#[test]
+fn variables_stay_variables() {
+    for contract in CONTRACTS {
+        let ours = json!({ "name": "${NAME}", "workspace": "${PLACE}" });
+        let theirs = json!({ "tools": { "key": "${KEY}" } });
+        let mut gateway = Gateway::new(contract, &[("foreign", theirs), ("mine", ours)]);
+        gateway.document["bindings"] =
+            json!([{ "agentId": "foreign", "match": { "channel": "${CHANNEL}" } }]);
+        let same = change(
+            "mine",
+            &json!({ "name": "${NAME}", "workspace": "value of PLACE" }),
+        );
+        let (writes, _) = settle(&mut gateway, &[same], &BTreeSet::new()).unwrap();
+        assert_eq!(writes, 0, "{contract}");
+        let other = EntryChange {
+            bindings: Some(BTreeSet::from([Binding::parse("slack").unwrap()])),
+            ..change("mine", &json!({ "name": "B" }))
+        };
+        let before = gateway.document.to_string();
+        settle(&mut gateway, &[other], &BTreeSet::new()).unwrap();
+        let after = gateway.document.to_string();
+        for variable in ["${PLACE}", "${KEY}", "${CHANNEL}"] {
+            assert!(
+                before.contains(variable) && after.contains(variable),
+                "{contract}: {after}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -165,14 +225,19 @@ fn settings_that_a_gateway_does_not_know_are_left_out_and_said() {
 #[test]
 fn a_secret_that_is_read_back_hidden_is_not_written_for_ever() {
     let now = reading(&V2026_9_6, &[("a", json!({ "tools": { "key": REDACTED } }))]);
-    assert!(
-        patch(
-            &V2026_9_6,
-            &now,
-            &[change("a", &json!({ "tools": { "key": "secret" } }))]
-        )
-        .raw
-        .is_none()
+    let patch = patch(
+        &V2026_9_6,
+        &now,
+        &[change("a", &json!({ "tools": { "key": "secret" } }))],
+    );
+    assert!(patch.raw.is_none());
+    let setting = "tools.key".to_owned();
+    assert_eq!(
+        patch.hidden,
+        [Hidden {
+            agent: id("a"),
+            setting
+        }]
     );
 }
 
@@ -370,6 +435,8 @@ fn settle(
     known: &BTreeSet<AgentId>,
 ) -> Result<(usize, BTreeSet<AgentId>), String> {
     let mut known = known.clone();
+    let before = gateway.beating();
+    let ours: BTreeSet<AgentId> = changes.iter().map(|change| change.agent.clone()).collect();
     for writes in 0..24 {
         let patch = patch_of(gateway.contract, &gateway.read(), changes, &known, Caution::Usual);
         if patch.raw.is_none() {
@@ -380,13 +447,30 @@ fn settle(
             };
         }
         gateway.write(&patch)?;
+        still(&before, gateway, &ours)?;
         known.extend(patch.preserved);
     }
     Err("never settled".to_owned())
 }
 
+/// Whoever beat and is not ours still does, and nobody has begun to but whom the gateway has chosen.
+fn still(before: &BTreeSet<AgentId>, gateway: &Gateway, ours: &BTreeSet<AgentId>) -> Result<(), String> {
+    let after = gateway.beating();
+    let chosen = BTreeSet::from_iter(heartbeat::beating_by_default(gateway.contract, &gateway.read()));
+    let lost = &(before - ours) - &after;
+    let new = &(&(&after - before) - &chosen) - ours;
+    if lost.is_empty() && new.is_empty() {
+        Ok(())
+    } else {
+        Err(format!(
+            "{lost:?} beat and do not now, {new:?} did not and do now"
+        ))
+    }
+}
+
 /// Lets an agent go; who is preserved then.
 fn part(gateway: &mut Gateway, agent: &str, known: &BTreeSet<AgentId>) -> Result<BTreeSet<AgentId>, String> {
+    let (before, leaving) = (gateway.beating(), BTreeSet::from([id(agent)]));
     for _ in 0..24 {
         let patch = farewell_of(
             gateway.contract,
@@ -398,9 +482,11 @@ fn part(gateway: &mut Gateway, agent: &str, known: &BTreeSet<AgentId>) -> Result
         if patch.raw.is_none() {
             assert!(!patch.more, "stuck");
             gateway.delete(agent)?;
+            still(&before, gateway, &leaving)?;
             return Ok(patch.preserved);
         }
         gateway.write(&patch)?;
+        still(&before, gateway, &leaving)?;
     }
     Err("never settled".to_owned())
 }
@@ -411,6 +497,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         any::<bool>().prop_map(Value::from),
         (0..3i64).prop_map(Value::from),
         "[ab]".prop_map(Value::from),
+        Just(json!("${VARIABLE}")),
         Just(json!(["x"])),
     ];
     let value = leaf.prop_recursive(3, 12, 3, |inner| {
@@ -501,4 +588,50 @@ proptest! {
         prop_assert_eq!(after.keys().map(AgentId::as_str).collect::<Vec<_>>(), ["foreign"]);
         prop_assert_eq!(&after[&id("foreign")], &before);
     }
+
+    /// At every write, however large the blocks are that come and go.
+    #[test]
+    fn whoever_beats_goes_on_beating(
+        there in proptest::collection::vec(any_block(), 2),
+        wanted in proptest::collection::vec(any_block(), 2),
+        foreign in any_block(), main in any::<bool>(), which in 0..3usize, first_goes in any::<bool>(),
+    ) {
+        let contract = CONTRACTS[which];
+        let mut gateway = Gateway::new(contract, &[]);
+        let of = |block: &Value| json!({ "workspace": "/w", "heartbeat": block });
+        let write = |gateway: &mut Gateway, agent: &str, block: &Value, known: &BTreeSet<AgentId>| {
+            let wanted = change(agent, &of(block));
+            settle(gateway, &[wanted], known)
+        };
+        let mut known = BTreeSet::new();
+        if main {
+            known = write(&mut gateway, "main", &Value::Null, &known).unwrap().1;
+        }
+        if foreign.is_object() {
+            known = write(&mut gateway, "foreign", &foreign, &known).unwrap().1;
+        }
+        for blocks in [&there, &wanted] {
+            for (agent, block) in ["a", "b"].iter().zip(blocks) {
+                let written = write(&mut gateway, agent, block, &known);
+                prop_assert!(written.is_ok(), "{written:?}");
+                known = written.unwrap().1;
+            }
+        }
+        let going = if first_goes { ["a", "b"] } else { ["b", "a"] };
+        for agent in going {
+            let parted = part(&mut gateway, agent, &known);
+            prop_assert!(parted.is_ok(), "{parted:?}");
+            known = parted.unwrap();
+        }
+        prop_assert!(known.is_empty() || foreign.is_object(), "{known:?} for nobody's sake");
+    }
+}
+
+/// A heartbeat block, often most of the file, or none.
+fn any_block() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        2 => Just(Value::Null),
+        1 => Just(json!({ "every": "5m" })),
+        2 => (500..9000usize).prop_map(|length| json!({ "every": "5m", "prompt": "p".repeat(length) })),
+    ]
 }

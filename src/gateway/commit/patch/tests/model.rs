@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::super::heartbeat::beating_by_default;
+use super::super::super::write::count;
 use super::*;
 
 pub(super) struct Gateway {
@@ -14,7 +16,11 @@ impl Gateway {
         let agents = match contract.roster {
             Roster::Entries => {
                 let entries = agents.iter().map(|(id, entry)| ((*id).to_owned(), entry.clone()));
-                json!({ "ownership": "explicit", "entries": Map::from_iter(entries) })
+                let mut document = json!({ "ownership": "explicit", "entries": Map::from_iter(entries) });
+                if let (Some((first, _)), true) = (agents.first(), agents.len() > 1) {
+                    document["defaults"] = json!({ "heartbeat": { "agentId": first } });
+                }
+                document
             }
             Roster::MergedList | Roster::ReplacedList => {
                 let of = |(id, entry): &(&str, Value)| {
@@ -32,13 +38,27 @@ impl Gateway {
     }
 
     pub(super) fn read(&self) -> Configuration {
-        Configuration::parse(&json!({ "hash": "h", "config": self.document, "parsed": self.document }))
-            .unwrap()
+        let config = used(&self.document);
+        Configuration::parse(&json!({ "hash": "h", "config": config, "parsed": self.document })).unwrap()
+    }
+
+    /// Who has a heartbeat: whoever has a block, and while nobody has one, whom the gateway has chosen.
+    pub(super) fn beating(&self) -> BTreeSet<AgentId> {
+        let now = self.read();
+        let has_block = |entry: &Entry| entry.get(HEARTBEAT).is_some_and(Value::is_object);
+        let with_block = now.entries.iter().filter(|(_, entry)| has_block(entry));
+        let with_block: BTreeSet<AgentId> = with_block.map(|(agent, _)| agent.clone()).collect();
+        if with_block.is_empty() {
+            beating_by_default(self.contract, &now).into_iter().collect()
+        } else {
+            with_block
+        }
     }
 
     /// The document after a write, or why the gateway refuses it.
     pub(super) fn write(&mut self, patch: &Patch) -> Result<(), String> {
         let raw = patch.raw.as_ref().unwrap();
+        self.pin_the_default();
         let mut lost = Vec::new();
         let mut after = self.merged(Some(&self.document), raw, "", &patch.replace_paths, &mut lost);
         if let Some(path) = lost.first() {
@@ -62,6 +82,20 @@ impl Gateway {
         match self.read().bindings.iter().find(|item| unknown(item)) {
             Some(item) => Err(format!("unknown agent: {item}")),
             None => Ok(()),
+        }
+    }
+
+    /// As 2026.9.6 does when a second agent comes: it puts down who had the heartbeat all along.
+    fn pin_the_default(&mut self) {
+        let entries = self.read().entries;
+        let agents = &mut self.document["agents"];
+        let is_pinned = !agents["defaults"]["heartbeat"]["agentId"].is_null();
+        if self.contract.roster == Roster::Entries && !is_pinned && entries.len() <= 1 {
+            let alone = entries.keys().next().map_or("main", AgentId::as_str);
+            agents["defaults"]["heartbeat"]["agentId"] = json!(alone);
+            if entries.is_empty() {
+                agents["entries"]["main"] = json!({});
+            }
         }
     }
 
@@ -148,10 +182,18 @@ impl Gateway {
                 Value::Array(list)
             }
             (Some(Value::Array(old)), Value::Array(new)) => {
-                if !is_confirmed(at) && old.iter().any(|item| count(old, item) > count(new, item)) {
+                // Sent the value of a variable, all but 2026.2.9 find its name again.
+                let named = |item: &Value| {
+                    let same = old
+                        .iter()
+                        .find(|old| used(old) == *item && self.contract != &V2026_2_9);
+                    same.unwrap_or(item).clone()
+                };
+                let new: Vec<Value> = new.iter().map(named).collect();
+                if !is_confirmed(at) && old.iter().any(|item| count(old, item) > count(&new, item)) {
                     lost.push(at.to_owned());
                 }
-                patch.clone()
+                Value::Array(new)
             }
             (Some(old), patch) => {
                 lists_below(old, at, lost);
@@ -159,5 +201,21 @@ impl Gateway {
             }
             (None, patch) => patch.clone(),
         }
+    }
+}
+
+/// With the value of every variable in its place.
+fn used(value: &Value) -> Value {
+    match value {
+        Value::String(text) => match text.strip_prefix("${").and_then(|text| text.strip_suffix('}')) {
+            Some(name) => json!(format!("value of {name}")),
+            None => value.clone(),
+        },
+        Value::Array(items) => items.iter().map(used).collect(),
+        Value::Object(fields) => {
+            let each = fields.iter().map(|(key, field)| (key.clone(), used(field)));
+            Value::Object(each.collect())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
 }
