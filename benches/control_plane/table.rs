@@ -47,8 +47,10 @@ impl Table {
                 format!("{least:.1} to {most:.1}"),
             ),
         };
-        self.0
-            .push([format!("  {what}"), shown(ours), shown(theirs), ratio, apart]);
+        let row = [format!("  {what}"), shown(ours), shown(theirs), ratio, apart];
+        // It takes minutes: who waits sees what there is so far.
+        say(&line(&row));
+        self.0.push(row);
     }
 
     pub fn print(&self) {
