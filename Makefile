@@ -7,7 +7,7 @@ help:
 	@echo 'make conformance   what gateways say, real and simulated, against what is recorded (takes about 8 minutes)'
 	@echo 'make soak   gateways are killed while agents are provisioned, ROUNDS=50 times or as often as you like'
 	@echo 'make bench  the gateway client beside frames written by hand; the embedded control plane beside etcd and kube-apiserver'
-	@echo '            (about 10 minutes each, after a release build)'
+	@echo '            (about 20 minutes, and a release build before them)'
 	@echo 'make lint   formatting and clippy'
 	@echo 'make crds   writes crds/ from the types'
 
