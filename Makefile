@@ -7,7 +7,8 @@ help:
 	@echo 'make conformance   what gateways say, real and simulated, against what is recorded (takes about 8 minutes)'
 	@echo 'make soak   gateways are killed while agents are provisioned, ROUNDS=50 times or as often as you like;'
 	@echo '            and STEPS=50000 random operations on the control plane and on a real kube-apiserver'
-	@echo 'make bench  how fast the gateway client is beside frames written by hand (about 15 minutes)'
+	@echo 'make bench  the gateway client beside frames written by hand; the embedded control plane beside etcd and kube-apiserver'
+	@echo '            (about 20 minutes, and a release build before them)'
 	@echo 'make lint   formatting and clippy'
 	@echo 'make crds   writes crds/ from the types'
 
@@ -31,6 +32,7 @@ soak:
 
 bench:
 	cargo bench --bench gateway
+	cargo bench --bench control_plane
 
 lint:
 	cargo fmt --check

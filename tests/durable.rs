@@ -309,7 +309,8 @@ async fn a_backup_is_made_while_writes_go_on_and_can_be_gone_back_to() {
     fs::copy(&copy, data.join("state.redb")).unwrap();
     let up = Up::start(&data, &log);
     let config_maps = up.config_maps().await;
-    for (writer, given) in answers.lock().unwrap().clone() {
+    let answers = answers.lock().unwrap().clone();
+    for (writer, given) in answers {
         let then = given.iter().rfind(|(_, version)| *version <= revision);
         let found = config_maps.get_opt(&format!("writer-{writer}")).await.unwrap();
         let found = found.map(|object| (count(&object), version(&object)));

@@ -23,9 +23,17 @@ use super::store::{
 
 /// An object, and what the sender is warned of.
 pub struct Answer {
-    pub object: Object,
+    pub shown: Shown,
     pub created: bool,
     pub warnings: Vec<String>,
+}
+
+/// An object that is answered.
+pub enum Shown {
+    /// As it is stored: its bytes are what is served, and nothing is parsed for it.
+    Stored(Stored),
+    /// In the words of the kind that was asked for.
+    Object(Object),
 }
 
 /// What a change is made with.
@@ -58,7 +66,7 @@ pub enum Deleted {
 const TRIES: usize = 100;
 
 impl ControlPlane {
-    pub fn get(&self, call: &Call) -> Result<Object, Status> {
+    pub fn get(&self, call: &Call) -> Result<Stored, Status> {
         if let Some(version) = &call.options.resource_version
             && version.parse::<u64>().is_err()
         {
@@ -66,8 +74,7 @@ impl ControlPlane {
                 "resourceVersion: Invalid value: {version:?}: strconv.ParseUint: parsing {version:?}: invalid syntax"
             )));
         }
-        let stored = self.stored(call)?.ok_or_else(|| not_found(call))?;
-        Ok(event_forms::shown(&call.kind, read(&stored)?))
+        self.stored(call)?.ok_or_else(|| not_found(call))
     }
 
     pub fn list(&self, call: &Call) -> Result<Listed, Status> {
@@ -136,18 +143,18 @@ impl ControlPlane {
         let object = event_forms::stored(kind, object);
         let name = object.name().unwrap_or_default().to_owned();
         let key = self.key(kind, call.namespace.as_deref(), &name)?;
-        let object = if call.options.dry_run {
+        let shown = if call.options.dry_run {
             if let Some(found) = self.store().get(&key) {
                 return Err(taken(kind, &name, &found));
             }
-            object
+            Shown::Object(event_forms::shown(kind, object))
         } else {
             match self
                 .store()
                 .write(key, Expected::Absent, Change::Put(object))
                 .await
             {
-                Ok(stored) => read(&stored)?,
+                Ok(stored) => Shown::Stored(stored),
                 Err(NotWritten::Changed { .. }) => {
                     let key = self.key(kind, call.namespace.as_deref(), &name)?;
                     return Err(match self.store().get(&key) {
@@ -159,7 +166,7 @@ impl ControlPlane {
             }
         };
         Ok(Answer {
-            object: event_forms::shown(kind, object),
+            shown,
             created: true,
             warnings,
         })
@@ -202,36 +209,37 @@ impl ControlPlane {
                 }
             };
             let (updated, warnings) = registry::update(call, &stored, next, by, manager, &self.moment())?;
-            let answer = |object| Answer {
-                object,
+            let answer = |shown| Answer {
+                shown,
                 created: false,
                 warnings,
             };
-            let (change, shown) = match updated {
-                Updated::Same => return Ok(answer(stored)),
+            let (gone, shown) = match updated {
+                Updated::Same => return Ok(answer(Shown::Stored(found))),
                 Updated::Put(object) => (false, object),
                 Updated::Gone(object) => (true, object),
             };
             self.admit(call, &shown)?;
             if call.options.dry_run {
-                return Ok(answer(shown));
+                return Ok(answer(Shown::Object(shown)));
             }
-            let object = event_forms::stored(&call.kind, shown.clone());
             let key = self.key_of(call)?;
-            let change = if change {
+            // The answer to the last change of an object that goes is what it was before.
+            let last = gone.then(|| shown.clone());
+            let object = event_forms::stored(&call.kind, shown);
+            let change = if gone {
                 Change::Delete(object)
             } else {
                 Change::Put(object)
             };
-            let gone = matches!(change, Change::Delete(_));
             match self
                 .store()
                 .write(key, Expected::At(found.revision), change)
                 .await
             {
-                // The answer to the last change of an object that goes is what it was before.
-                Ok(_) if gone => return Ok(answer(shown)),
-                Ok(written) => return Ok(answer(event_forms::shown(&call.kind, read(&written)?))),
+                Ok(written) => {
+                    return Ok(answer(last.map_or(Shown::Stored(written), Shown::Object)));
+                }
                 Err(NotWritten::Changed { .. }) => {}
                 Err(error) => return Err(not_written(&error)),
             }

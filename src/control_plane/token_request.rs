@@ -8,6 +8,7 @@ use super::ControlPlane;
 use super::access::token::{AUDIENCE, Claims};
 use super::call::Call;
 use super::object::Object;
+use super::objects::read;
 use super::patch::Subject;
 use super::reviews::shown;
 use super::status::{Cause, Status};
@@ -24,7 +25,7 @@ const LONGEST: i64 = 365 * 24 * 3600;
 impl ControlPlane {
     /// A token for the ServiceAccount that the call names.
     pub fn token_request(&self, call: &Call, mut question: Object, manager: &str) -> Result<Object, Status> {
-        let account = self.get(call)?;
+        let account = read(&self.get(call)?)?;
         let spec = question.fields().get("spec").cloned().unwrap_or_default();
         let lasts = spec.get("expirationSeconds").and_then(Value::as_i64);
         let lasts = lasts.unwrap_or(USUAL);

@@ -10,7 +10,6 @@
 )]
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "all of it is a test; clippy sees only #[test] functions as such"
 )]

@@ -30,7 +30,7 @@ use super::act_as::Wanted;
 use super::call::{Call, Include, Path, decoded};
 use super::kind::{Nature, Subresource, Verb};
 use super::object::Object;
-use super::objects::{Deleted, Sent};
+use super::objects::{Deleted, Sent, Shown};
 use super::patch::{self, Patch};
 use super::registry::{self, DeleteOptions};
 use super::schema::body::{self, BodyError};
@@ -130,14 +130,8 @@ impl Service {
         }
         match call.verb {
             Verb::Get => {
-                let object = self.control_plane.get(&call)?;
-                Ok(show::object(
-                    StatusCode::OK,
-                    &call,
-                    object,
-                    form,
-                    self.control_plane.now(),
-                ))
+                let shown = Shown::Stored(self.control_plane.get(&call)?);
+                show::shown(StatusCode::OK, &call, shown, form, self.control_plane.now())
             }
             Verb::List => {
                 let listed = self.control_plane.list(&call)?;
@@ -211,7 +205,7 @@ impl Service {
         } else {
             StatusCode::OK
         };
-        let mut response = show::object(code, call, answer.object, form, control_plane.now());
+        let mut response = show::shown(code, call, answer.shown, form, control_plane.now())?;
         warn(&mut response, &answer.warnings);
         Ok(response)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::field_set::FieldSet;
 use super::owners::{self, Manager, Operation, Owned, Owners, Said};
@@ -205,27 +205,42 @@ pub(super) fn as_value(object: &Object) -> Value {
 /// Gives the stored times back to an object that else would differ by them alone, so that it is not written. To be asked
 /// last, when the object is as it would be stored.
 pub fn keep_times(stored: &Object, new: &mut Object) {
-    let entries = |object: &Object| -> Option<Vec<Value>> {
-        object.metadata()?.get("managedFields")?.as_array().cloned()
-    };
     let (Some(before), Some(after)) = (entries(stored), entries(new)) else {
         return;
     };
-    let timeless = |entries: &[Value]| -> Vec<Value> {
-        let mut entries = entries.to_vec();
-        for entry in entries.iter_mut().filter_map(Value::as_object_mut) {
-            entry.remove("time");
-        }
-        entries
+    let is_as_before = before.len() == after.len()
+        && before
+            .iter()
+            .zip(after)
+            .all(|(before, after)| equal_but_for("time", before, after));
+    if before != after && is_as_before && equal_but_for_owners(stored, new) {
+        let before = Value::Array(before.clone());
+        new.metadata_mut().insert("managedFields".to_owned(), before);
+    }
+}
+
+fn entries(object: &Object) -> Option<&Vec<Value>> {
+    object.metadata()?.get("managedFields")?.as_array()
+}
+
+fn equal_but_for_owners(one: &Object, other: &Object) -> bool {
+    let (Some(of_one), Some(of_other)) = (one.metadata(), other.metadata()) else {
+        return one == other;
     };
-    if before == after || timeless(&before) != timeless(&after) {
-        return;
+    fields_but("metadata", one.fields()).eq(fields_but("metadata", other.fields()))
+        && fields_but("managedFields", of_one).eq(fields_but("managedFields", of_other))
+}
+
+fn equal_but_for(name: &str, one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => fields_but(name, one).eq(fields_but(name, other)),
+        (one, other) => one == other,
     }
-    let (mut old, mut other) = (stored.clone(), new.clone());
-    owners::remove(&mut old);
-    owners::remove(&mut other);
-    if old == other {
-        new.metadata_mut()
-            .insert("managedFields".to_owned(), Value::Array(before));
-    }
+}
+
+fn fields_but<'a>(
+    name: &'a str,
+    fields: &'a Map<String, Value>,
+) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    fields.iter().filter(move |(field, _)| *field != name)
 }

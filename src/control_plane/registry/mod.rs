@@ -230,13 +230,13 @@ fn understand_patched(
     sent: Body,
     validation: FieldValidation,
 ) -> Result<(Object, Vec<String>), Status> {
-    let result = Value::Object(sent.object.fields().clone()).to_string();
+    let result = sent.object.clone();
     if kind.nature == Nature::Custom {
         natural::still_itself(kind, stored, &sent.object)?;
     }
     understand(kind, sent, validation).map_err(|status| {
         let why = natural::why_undecodable(kind, &status.message);
-        patch::invalid_result(&result, why)
+        patch::invalid_result(&result.into_value().to_string(), why)
     })
 }
 

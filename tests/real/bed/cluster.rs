@@ -34,12 +34,27 @@ pub struct Cluster {
     controller_manager: Result<Process, Missing>,
     api_server: Process,
     api_server_launch: Launch,
-    _etcd: Process,
+    etcd: Process,
+    etcd_launch: Launch,
     etcd_port: u16,
     binaries: Binaries,
     server: String,
     authority: String,
     folder: Scratch,
+}
+
+/// What a cluster is for.
+#[derive(Debug, Clone)]
+pub enum Purpose {
+    /// All parts, a log of all requests, and no care for the disk.
+    Tests,
+    /// etcd and the API server with nothing beside them.
+    Figures {
+        /// Where etcd keeps everything.
+        data: PathBuf,
+        /// As etcd does it unless told otherwise.
+        fsync: bool,
+    },
 }
 
 /// The cluster that tests share, started by the first that asks; ended by its watchdogs with the test program.
@@ -51,10 +66,14 @@ pub fn shared_cluster() -> Result<&'static Cluster, Missing> {
 
 impl Cluster {
     pub fn start() -> Result<Self, Missing> {
+        Self::start_for(&Purpose::Tests)
+    }
+
+    pub fn start_for(purpose: &Purpose) -> Result<Self, Missing> {
         let binaries = kubernetes_binaries()?;
         // A free port can be lost to another program between the choice and the start.
         for _ in 0..5 {
-            match Self::try_start(&binaries) {
+            match Self::try_start(&binaries, purpose) {
                 Ok(cluster) => return Ok(cluster),
                 Err(LostPort(log)) => say(&format!("a port was taken meanwhile, starting again ({log})")),
             }
@@ -62,17 +81,22 @@ impl Cluster {
         panic!("five clusters in a row lost a port to another program; what takes them? (ss -ltnp)");
     }
 
-    fn try_start(binaries: &Binaries) -> Result<Self, LostPort> {
+    fn try_start(binaries: &Binaries, purpose: &Purpose) -> Result<Self, LostPort> {
         let folder = Scratch::new("cluster");
+        let (data, fsync) = match purpose {
+            Purpose::Tests => (folder.join("etcd"), false),
+            Purpose::Figures { data, fsync } => (data.clone(), *fsync),
+        };
         let (client_port, peer_port, port) = (free_port(), free_port(), free_port());
         let etcd_url = format!("http://127.0.0.1:{client_port}");
-        let etcd = Launch::new("etcd", binaries.program("etcd"))
-            .arg(format!("--data-dir={}", folder.join("etcd").display()))
+        let etcd_launch = Launch::new("etcd", binaries.program("etcd"))
+            .arg(format!("--data-dir={}", data.display()))
             .arg(format!("--listen-client-urls={etcd_url}"))
             .arg(format!("--advertise-client-urls={etcd_url}"))
             .arg(format!("--listen-peer-urls=http://127.0.0.1:{peer_port}"))
-            .args(["--unsafe-no-fsync", "--log-level=error"])
-            .start(&folder.join("etcd.log"));
+            .args((!fsync).then_some("--unsafe-no-fsync"))
+            .arg("--log-level=error");
+        let etcd = etcd_launch.clone().start(&folder.join("etcd.log"));
 
         let authority = Authority::new("a test cluster");
         let identity = authority.server(&["127.0.0.1", "localhost"], false);
@@ -114,13 +138,10 @@ impl Cluster {
             .arg("--service-cluster-ip-range=10.0.0.0/24")
             // Else a pod is refused until its namespace's default account is there.
             .arg("--disable-admission-plugins=ServiceAccount")
-            .arg(format!(
-                "--audit-policy-file={}",
-                folder.file("audit-policy.yaml", audit::POLICY).display()
-            ))
-            .arg(format!("--audit-log-path={}", folder.join("audit.log").display()))
-            // In megabytes; the default of 100 would put the first hours of a long test into another file.
-            .arg("--audit-log-maxsize=10000")
+            .args(match purpose {
+                Purpose::Tests => audited(&folder),
+                Purpose::Figures { .. } => Vec::new(),
+            })
             .grace(Duration::from_secs(60));
         let api_server = api_server_launch
             .clone()
@@ -137,7 +158,8 @@ impl Cluster {
             )),
             api_server,
             api_server_launch,
-            _etcd: etcd,
+            etcd,
+            etcd_launch,
             etcd_port: client_port,
             binaries: binaries.clone(),
             server,
@@ -145,6 +167,9 @@ impl Cluster {
             folder,
         };
         cluster.wait_until_ready()?;
+        if let Purpose::Figures { .. } = purpose {
+            return Ok(cluster);
+        }
         cluster.controller_manager = binaries.controller_manager().map(|program| {
             Launch::new("kube-controller-manager", program)
                 .arg(format!("--kubeconfig={}", cluster.kubeconfig().display()))
@@ -162,7 +187,7 @@ impl Cluster {
     fn wait_until_ready(&self) -> Result<(), LostPort> {
         let start = std::time::Instant::now();
         while !self.kubectl(&["get", "--raw", "/readyz"]).ok {
-            for part in [&self._etcd, &self.api_server] {
+            for part in [&self.etcd, &self.api_server] {
                 if !part.is_alive() && part.log().contains("address already in use") {
                     return Err(LostPort(part.last_words()));
                 }
@@ -294,6 +319,20 @@ impl Cluster {
         );
     }
 
+    pub fn etcd(&self) -> &Process {
+        &self.etcd
+    }
+
+    /// Ends etcd and the API server in order and starts both. Nobody waits until they answer.
+    pub fn restart(&mut self) {
+        for part in [&self.api_server, &self.etcd] {
+            part.end();
+        }
+        let log = |name: &str| self.folder.join(name);
+        self.etcd = self.etcd_launch.clone().start(&log("etcd.log"));
+        self.api_server = self.api_server_launch.clone().start(&log("kube-apiserver.log"));
+    }
+
     /// Who collects garbage and ends namespaces; ready-made binaries come without it.
     pub fn controller_manager(&self) -> Result<&Process, Missing> {
         self.controller_manager.as_ref().map_err(Clone::clone)
@@ -337,6 +376,16 @@ impl Drop for Namespace<'_> {
 }
 
 struct LostPort(String);
+
+fn audited(folder: &Scratch) -> Vec<String> {
+    let policy = folder.file("audit-policy.yaml", audit::POLICY);
+    vec![
+        format!("--audit-policy-file={}", policy.display()),
+        format!("--audit-log-path={}", folder.join("audit.log").display()),
+        // In megabytes; the default of 100 would put the first hours of a long test into another file.
+        "--audit-log-maxsize=10000".to_owned(),
+    ]
+}
 
 fn admin_line() -> String {
     format!("{ADMIN_TOKEN},admin,admin,\"system:masters\"\n")

@@ -28,7 +28,7 @@ mod wait;
 
 pub use binaries::{Binaries, KUBERNETES_VERSION, kubernetes_binaries};
 pub use cache::cached;
-pub use cluster::{AuditEvent, Cluster, Namespace, client_of, shared_cluster};
+pub use cluster::{AuditEvent, Cluster, Namespace, Purpose, client_of, shared_cluster};
 pub use gateway::Gateway;
 pub use kubectl::Spoken;
 pub use missing::{Missing, name_from_path};
