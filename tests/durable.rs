@@ -402,8 +402,8 @@ fn a_second_process_is_told_what_to_do() {
     refuses(
         &["up", "--listen", "127.0.0.1:0", "--data", &data_text],
         &format!(
-            "quartermaster: {data_text}/state.redb is used by another process: a store has one at a time; stop that one, or \
-             name another folder with --data"
+            "quartermaster: another `quartermaster up` runs with what is in {data_text}: use that one, or name another \
+             folder with --data"
         ),
     );
     let after = fs::read_to_string(data.join("kubeconfig")).unwrap();
