@@ -36,8 +36,41 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("command",    &["resource", "gateway", "simulated_gateway", "control_plane", "cluster", "controller", "sessions", "http", "telemetry"]),
 ];
 
+/// Inside the control plane: the pure ones, and which of its rooms they may name. None of these is the store or HTTP.
+#[rustfmt::skip]
+const IN_CONTROL_PLANE: &[(&str, &[&str])] = &[
+    ("object",      &[]),
+    ("status",      &["access", "kind"]),
+    ("kind",        &["patch", "schema"]),
+    ("kinds",       &["object", "kind", "patch", "schema"]),
+    ("selector",    &["object", "status", "registry"]),
+    ("call",        &["status", "kind", "patch", "access"]),
+    ("event_forms", &["object", "kind"]),
+    ("schema",      &["object", "status"]),
+    ("patch",       &["object", "status", "schema"]),
+    ("registry",    &["object", "status", "kind", "call", "schema", "patch"]),
+    ("access",      &[]),
+];
+
 /// Rooms whose answers depend on their arguments alone.
-const PURE: &[&str] = &["resource", "fact", "desired", "plan", "status"];
+const PURE: &[&str] = &[
+    "resource",
+    "fact",
+    "desired",
+    "plan",
+    "status",
+    "control_plane::object",
+    "control_plane::status",
+    "control_plane::kind",
+    "control_plane::kinds",
+    "control_plane::selector",
+    "control_plane::call",
+    "control_plane::event_forms",
+    "control_plane::schema",
+    "control_plane::patch",
+    "control_plane::registry",
+    "control_plane::access",
+];
 
 /// What a pure room may not name: a runtime, a client, a clock, chance, the file system, the network.
 const IMPURE: &[&str] = &[
@@ -81,6 +114,18 @@ fn every_room_uses_only_its_neighbours() {
 }
 
 #[test]
+fn every_pure_room_of_the_control_plane_uses_only_its_neighbours() {
+    for room in PURE
+        .iter()
+        .filter_map(|room| room.strip_prefix("control_plane::"))
+    {
+        let listed = IN_CONTROL_PLANE.iter().any(|(name, _)| *name == room);
+        assert!(listed, "the table does not list {room}");
+    }
+    assert_no_complaint(inner_stranger);
+}
+
+#[test]
 fn pure_rooms_are_pure() {
     assert_no_complaint(impure);
 }
@@ -92,19 +137,34 @@ fn each_side_keeps_its_language_to_itself() {
 
 #[test]
 fn no_room_of_the_table_is_empty() {
-    let rooms: Vec<_> = sources().into_iter().map(|source| source.room).collect();
-    for (room, _) in MAY_USE {
+    let modules: Vec<_> = sources().into_iter().map(|source| source.module).collect();
+    let inner = IN_CONTROL_PLANE
+        .iter()
+        .map(|(room, _)| format!("control_plane::{room}"));
+    let outer = MAY_USE.iter().map(|(room, _)| (*room).to_owned());
+    let pure = PURE.iter().map(|room| (*room).to_owned());
+    for room in outer.chain(inner).chain(pure) {
         assert!(
-            rooms.contains(&(*room).to_owned()),
+            modules.iter().any(|module| is_in(module, &room)),
             "the table lists {room}, which does not exist"
         );
     }
 }
 
-/// A rule says what is wrong with one path in a file of that room.
-type Rule = fn(room: &str, path: &Name) -> Option<String>;
+/// A rule says what is wrong with one path in a file of that module: `control_plane::registry::delete`.
+type Rule = fn(module: &str, path: &Name) -> Option<String>;
 
-fn stranger(room: &str, path: &Name) -> Option<String> {
+fn room_of(module: &str) -> &str {
+    module.split("::").next().unwrap()
+}
+
+fn is_in(module: &str, room: &str) -> bool {
+    let rest = module.strip_prefix(room);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+fn stranger(module: &str, path: &Name) -> Option<String> {
+    let room = room_of(module);
     let Some((_, neighbours)) = MAY_USE.iter().find(|(name, _)| *name == room) else {
         return Some(format!("room {room} is not in the table"));
     };
@@ -116,13 +176,33 @@ fn stranger(room: &str, path: &Name) -> Option<String> {
     (root == "crate" && is_room && !allowed).then(|| format!("{room} may not use {used}"))
 }
 
-fn impure(room: &str, path: &Name) -> Option<String> {
-    let word = IMPURE.iter().find(|word| path.names(word))?;
-    PURE.contains(&room)
-        .then(|| format!("{room} is pure and names {word}"))
+/// What is pure in the control plane stays so in what it calls.
+fn inner_stranger(module: &str, path: &Name) -> Option<String> {
+    let (room, neighbours) = IN_CONTROL_PLANE
+        .iter()
+        .find(|(room, _)| is_in(module, &format!("control_plane::{room}")))?;
+    let [root, control_plane, used, ..] = path.0.as_slice() else {
+        return None;
+    };
+    let is_inner = root == "crate" && control_plane == "control_plane";
+    // What the control plane gives on by its own name.
+    let used = match used.as_str() {
+        "Object" => "object",
+        "Status" | "Cause" => "status",
+        used => used,
+    };
+    let allowed = used == *room || neighbours.contains(&used);
+    (is_inner && !allowed).then(|| format!("control_plane::{room} may not use control_plane::{used}"))
 }
 
-fn foreign(room: &str, path: &Name) -> Option<String> {
+fn impure(module: &str, path: &Name) -> Option<String> {
+    let word = IMPURE.iter().find(|word| path.names(word))?;
+    let room = PURE.iter().find(|room| is_in(module, room))?;
+    Some(format!("{room} is pure and names {word}"))
+}
+
+fn foreign(module: &str, path: &Name) -> Option<String> {
+    let room = room_of(module);
     if room == "gateway" && KUBERNETES.iter().any(|word| path.names(word)) {
         return Some("gateway knows no Kubernetes".to_owned());
     }
@@ -161,7 +241,8 @@ fn as_str(words: &[String]) -> Vec<&str> {
 }
 
 struct Source {
-    room: String,
+    /// `control_plane::registry::delete`
+    module: String,
     /// Inside `src/`.
     path: PathBuf,
     names: Vec<Name>,
@@ -174,14 +255,13 @@ impl Source {
             .iter()
             .map(|part| part.to_string_lossy().into_owned())
             .collect();
-        let room = module.first().unwrap().clone();
         if module.last().is_some_and(|last| last == "mod") {
             module.pop();
         }
         // The tests at a file's end may use anything; `mod tests;` is a file that nobody reads here.
         let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
         Self {
-            room,
+            module: module.join("::"),
             path: path.to_owned(),
             names: names(&tokens(code), &module),
         }
@@ -191,7 +271,7 @@ impl Source {
         let mut wrong: Vec<String> = self
             .names
             .iter()
-            .filter_map(|name| rule(&self.room, name))
+            .filter_map(|name| rule(&self.module, name))
             .map(|complaint| format!("{}: {complaint}", self.path.display()))
             .collect();
         wrong.dedup();
@@ -398,6 +478,12 @@ const WRONG: &[(Rule, &str, &str)] = &[
     (impure,   "desired/mod.rs",    "use std::time;\nfn f() { time::Instant::now() }"),
     (impure,   "desired/mod.rs",    "use k8s_openapi::jiff::Timestamp as T;\nfn f() { T::now() }"),
     (impure,   "resource/agent.rs", "async fn f() { tokio::task::yield_now().await }"),
+    (impure,   "control_plane/registry/delete.rs", "use std::time::Instant;"),
+    (impure,   "control_plane/call.rs", "fn f() -> u8 { rand::random() }"),
+    (inner_stranger, "control_plane/registry/mod.rs", "use super::store::Store;"),
+    (inner_stranger, "control_plane/patch/apply.rs", "use crate::control_plane::{Object, http::Service};"),
+    (inner_stranger, "control_plane/call.rs", "use super::ControlPlane;"),
+    (inner_stranger, "control_plane/kind.rs", "use super::*;"),
     (foreign,  "controller/mod.rs", "use kube::{Resource, Api};"),
     (foreign,  "controller/mod.rs", "use kube::api::{Api, PatchParams};"),
     (foreign,  "controller/mod.rs", "use kube as k;\nfn f() { k::Api::all(client) }"),
@@ -416,6 +502,9 @@ const RIGHT: &[(&str, &str)] = &[
     ("plan/gateway.rs",   "use k8s_openapi::jiff::Timestamp; use std::time::Duration; use kube::ResourceExt;"),
     ("cluster/watch.rs",  "fn f() -> impl A + use<K> {} use kube::{Api, Client}; use super::Health;"),
     ("gateway/commit/mod.rs", "mod patch; use patch::Patch; use super::frame; use super::super::gateway::frame;"),
+    ("control_plane/registry/delete.rs", "use super::metadata; use super::super::{Object, status::Status}; use crate::control_plane::call::Call;"),
+    ("control_plane/collect.rs", "use super::store::Store; use tokio::time::sleep;"),
+    ("control_plane/call_of_another_name.rs", "use super::store::Store;"),
     ("plan/gateway.rs",   "use crate::fact;\n#[cfg(test)]\nmod tests {\n use std::fs; }"),
 ];
 
@@ -430,7 +519,7 @@ fn every_rule_complains_of_what_is_wrong() {
 #[test]
 fn no_rule_complains_of_what_is_right() {
     for (path, code) in RIGHT {
-        for rule in [stranger, impure, foreign] {
+        for rule in [stranger, inner_stranger, impure, foreign] {
             assert_eq!(
                 Source::read(Path::new(path), code).complaints(rule),
                 [""; 0],
