@@ -9,8 +9,8 @@ pub mod listen;
 mod openapi;
 mod patience;
 mod protobuf;
+mod read_body;
 mod room;
-mod sent;
 mod show;
 mod warnings;
 mod watch;
@@ -36,6 +36,7 @@ use super::registry::{self, DeleteOptions};
 use super::schema::body::{self, BodyError};
 use super::status::Status;
 use accept::Form;
+use read_body::ReadBody;
 use room::Room;
 use warnings::warn;
 
@@ -139,7 +140,7 @@ impl Service {
             }
             Verb::Watch => watch::answer(&self.control_plane, &call, form, self.room.watch()?),
             Verb::Create | Verb::Update | Verb::Patch | Verb::Delete | Verb::DeleteCollection => {
-                let sent = sent::Sent::read(body, &self.room).await?;
+                let sent = ReadBody::read(body, &self.room).await?;
                 self.write(&call, head, &sent.bytes, form).await
             }
         }

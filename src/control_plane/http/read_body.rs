@@ -16,13 +16,13 @@ pub(super) const LARGEST: usize = 3 << 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A body, and its place among all that are in hand: to be kept until the request is answered.
-pub(super) struct Sent {
+pub(super) struct ReadBody {
     pub(super) bytes: Vec<u8>,
     #[expect(dead_code, reason = "held, not used")]
     places: Vec<Place>,
 }
 
-impl Sent {
+impl ReadBody {
     /// Nothing is read of a body that says it is too large, and of any other no more than is taken.
     pub(super) async fn read(body: Body, room: &Room) -> Result<Self, Status> {
         let announced = body.size_hint().lower();
@@ -36,7 +36,7 @@ impl Sent {
     }
 }
 
-async fn read_all(body: Body, room: &Room) -> Result<Sent, Status> {
+async fn read_all(body: Body, room: &Room) -> Result<ReadBody, Status> {
     let mut chunks = body.into_data_stream();
     let (mut bytes, mut places) = (Vec::new(), Vec::new());
     let mut taken = 0;
@@ -53,7 +53,7 @@ async fn read_all(body: Body, room: &Room) -> Result<Sent, Status> {
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(Sent { bytes, places })
+    Ok(ReadBody { bytes, places })
 }
 
 /// An object of ours fits into one.
