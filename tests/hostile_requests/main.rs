@@ -15,6 +15,7 @@
 )]
 
 mod anything;
+mod backups;
 mod bed;
 mod bodies;
 mod connections;

@@ -16,22 +16,17 @@ pub(super) const PATH: [&str; 2] = ["quartermaster", "backup"];
 
 const PIECE: usize = 256 << 10;
 
-/// `place`: one copy is made at a time, as each takes as much of the disk as the store.
+/// `place`: one copy is there at a time, as each takes as much of the disk as the store until it is read or let go.
 pub(super) async fn answer(store: &Store, place: Place) -> Result<Response<Body>, Status> {
     let store = store.clone();
-    let making = spawn_blocking(move || {
-        let made = store.unnamed_backup();
-        drop(place);
-        made
-    });
-    let (file, length) = making
-        .await
-        .map_err(Status::internal)?
-        .map_err(|error| Status::unavailable(error.to_string()))?;
-    let pieces = stream::try_unfold(file, async |file| {
-        spawn_blocking(move || piece(file))
-            .await
-            .map_err(io::Error::other)?
+    // It goes with the work: who asked may leave while the copy is made.
+    let making = spawn_blocking(move || (store.unnamed_backup(), place));
+    let (made, place) = making.await.map_err(Status::internal)?;
+    let (file, length) = made.map_err(|error| Status::unavailable(error.to_string()))?;
+    let pieces = stream::try_unfold((file, place), async |(file, place)| {
+        let read = spawn_blocking(move || piece(file)).await;
+        let read = read.map_err(io::Error::other)??;
+        Ok::<_, io::Error>(read.map(|(piece, file)| (piece, (file, place))))
     });
     let mut response = Response::new(Body::from_stream(pieces));
     let headers = response.headers_mut();
