@@ -42,6 +42,12 @@ impl ControlPlane {
         let metadata = stored.as_ref().and_then(Object::metadata);
         let kept = |name: &str| metadata.and_then(|metadata| metadata.get(name)).cloned();
         let (uid, _) = self.fresh_words();
+        let was = stored.as_ref().and_then(Object::generation);
+        let differs = |stored: &Object| stored.fields().get("spec") != object.fields().get("spec");
+        let generation = match stored.as_ref() {
+            Some(stored) => was.unwrap_or(1) + i64::from(differs(stored)),
+            None => 1,
+        };
         let set = [
             ("uid", kept("uid").unwrap_or_else(|| json!(uid))),
             (
@@ -49,7 +55,7 @@ impl ControlPlane {
                 kept("creationTimestamp").unwrap_or_else(|| json!(self.shown_now())),
             ),
             ("resourceVersion", kept("resourceVersion").unwrap_or_default()),
-            ("generation", kept("generation").unwrap_or_else(|| json!(1))),
+            ("generation", json!(generation)),
         ];
         for (name, value) in set {
             object.metadata_mut().insert(name.to_owned(), value);
@@ -147,4 +153,51 @@ fn as_served(definition: &CustomResourceDefinition) -> serde_json::Result<Object
     });
     object.fields_mut().insert("status".to_owned(), status);
     Ok(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::control_plane::access::Tokens;
+    use crate::control_plane::kinds;
+    use crate::control_plane::store::{Keep, Store};
+    use crate::resource;
+
+    #[tokio::test]
+    async fn a_definition_that_is_another_is_another_generation() {
+        let mut definitions = resource::definitions();
+        let control_plane = ControlPlane::new(
+            Store::in_memory(Keep::default()),
+            kinds::served(&definitions).unwrap(),
+            Tokens::new(SecretString::from("token"), [0; 32]),
+            Arc::new(jiff::Timestamp::now),
+        );
+        let name = definitions[0].metadata.name.clone().unwrap();
+        let key = key("customresourcedefinitions.apiextensions.k8s.io", &name).unwrap();
+        let shown = || {
+            let stored = control_plane.store().get(&key).unwrap();
+            (stored.object().unwrap().generation(), stored.revision)
+        };
+        control_plane.begin(&definitions).await.unwrap();
+        let (first, begun) = shown();
+        assert_eq!(first, Some(1));
+
+        control_plane.begin(&definitions).await.unwrap();
+        assert_eq!(shown(), (Some(1), begun), "the same is not written");
+
+        definitions[0].spec.names.categories = Some(vec!["another".to_owned()]);
+        control_plane.begin(&definitions).await.unwrap();
+        assert_eq!(shown().0, Some(2));
+
+        let labels = [("a".to_owned(), "b".to_owned())];
+        definitions[0].metadata.labels = Some(labels.into());
+        control_plane.begin(&definitions).await.unwrap();
+        let (last, written) = shown();
+        assert_eq!(last, Some(2), "metadata counts for nothing");
+        assert!(written > begun);
+    }
 }
