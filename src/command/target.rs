@@ -1,5 +1,6 @@
 //! Which API server a command speaks to, and in which namespace.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,11 +50,16 @@ impl ClusterArgs {
     fn of_up(&self) -> Option<PathBuf> {
         let named = self.kubeconfig.is_some()
             || self.context.is_some()
-            || std::env::var_os("KUBECONFIG").is_some()
+            || names_a_file(std::env::var_os("KUBECONFIG"))
             || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
         let file = data::usual_folder().ok()?.join(data::KUBECONFIG);
         (!named && file.exists()).then_some(file)
     }
+}
+
+/// As kubectl reads it: set to nothing, it names nothing.
+fn names_a_file(kubeconfig: Option<OsString>) -> bool {
+    kubeconfig.is_some_and(|list| std::env::split_paths(&list).any(|file| !file.as_os_str().is_empty()))
 }
 
 /// A runtime for a command that asks and ends.
@@ -87,6 +93,19 @@ pub(super) fn patience(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kubeconfig_of_nothing_names_nothing() {
+        for (set, named) in [
+            (None, false),
+            (Some(""), false),
+            (Some(":"), false),
+            (Some("a"), true),
+            (Some(":a"), true),
+        ] {
+            assert_eq!(names_a_file(set.map(OsString::from)), named, "{set:?}");
+        }
+    }
 
     #[test]
     fn times_are_given_as_people_write_them() {

@@ -369,3 +369,12 @@ fn without_an_up_it_says_where_it_looked() {
         .run(&["get", "openclaw"])
         .fails_with("quartermaster: no cluster to talk to: ");
 }
+
+#[test]
+fn a_kubeconfig_that_is_set_to_nothing_is_not_set() {
+    let (desk, up) = desk();
+    let mut command = desk.command(&["get", "ns", "default", "-o", "name"]);
+    command.env("KUBECONFIG", "");
+    Running::start(command).end().is(0, "ns/default\n", "");
+    assert_eq!(up.interrupt().code, Some(0));
+}
