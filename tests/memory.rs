@@ -135,19 +135,38 @@ fn the_worst_of_bodies_takes_so_much() {
             let agent = format!(
                 r#"{{"apiVersion":"quartermaster.dev/v1alpha1","kind":"Agent","metadata":{{"name":"x"}},"spec":{{"files":{list}}}}}"#
             );
-            for (method, path, content_type, body) in [
-                ("POST", AGENTS, JSON, agent),
-                ("PATCH", &here, bed::MERGE_PATCH, of("finalizers")),
+            for (method, path, content_type, body, code, words) in [
+                ("POST", AGENTS, JSON, agent, 422, "is invalid: [spec.files[0]"),
+                (
+                    "PATCH",
+                    &here,
+                    bed::MERGE_PATCH,
+                    of("finalizers"),
+                    422,
+                    "patch: Invalid value: ",
+                ),
                 (
                     "PATCH",
                     &here,
                     bed::JSON_PATCH,
                     format!(r#"[{{"op":"add","path":"/x","value":{list}}}]"#),
+                    // A field that nobody knows is taken out.
+                    200,
+                    r#""name":"here""#,
                 ),
-                ("PATCH", &here, APPLY, of("finalizers")),
+                // As the API server: what it cannot make a typed patch of is a failure of its own.
+                (
+                    "PATCH",
+                    &here,
+                    APPLY,
+                    of("finalizers"),
+                    500,
+                    "failed to create typed patch object (/here; ",
+                ),
             ] {
                 let answer = bed.ask(method, path, content_type, body).await;
-                assert!(answer.code < 500 || content_type == APPLY, "{}", answer.code);
+                assert_eq!(answer.code, code, "{}", answer.message());
+                assert!(answer.message().contains(words), "{}", answer.message());
                 most = ALLOCATED.max_allocated();
             }
         }
