@@ -5,8 +5,8 @@ help:
 	@echo 'make run    everything on this machine: a Kubernetes API, the controller, a simulated gateway, a fleet'
 	@echo 'make test   everything that this machine can prove, with a table of evidence at the end'
 	@echo 'make conformance   what gateways say, real and simulated, against what is recorded (takes about 8 minutes)'
-	@echo 'make soak   gateways are killed while agents are provisioned, ROUNDS=50 times or as often as you like;'
-	@echo '            and STEPS=50000 random operations on the control plane and on a real kube-apiserver'
+	@echo 'make soak   gateways are killed while agents are provisioned, and `up` while it is written to, ROUNDS=50 times or as'
+	@echo '            often as you like; and STEPS=50000 random operations on the control plane and on a real kube-apiserver'
 	@echo 'make bench  the gateway client beside frames written by hand; the embedded control plane beside etcd and kube-apiserver'
 	@echo '            (about 20 minutes, and a release build before them)'
 	@echo 'make lint   formatting and clippy'
@@ -27,6 +27,7 @@ ROUNDS ?= 50
 STEPS ?= 50000
 soak:
 	ROUNDS=$(ROUNDS) cargo test --test kill -- --nocapture
+	ROUNDS=$(ROUNDS) cargo test --test durable kills -- --nocapture
 	ROUNDS=$(ROUNDS) cargo test --test real kill:: -- --nocapture
 	KUBE_STEPS=$(STEPS) cargo test --test real kube_conformance::random -- --nocapture
 

@@ -1,7 +1,7 @@
 //! What `quartermaster up` promises about its data, seen from outside: the program itself runs, is asked over HTTPS, killed,
 //! backed up and restored.
 //!
-//! `QUARTERMASTER_TEST_KILLS=200 cargo test --test durable` kills more often.
+//! `ROUNDS=200 cargo test --test durable` kills more often; `make soak` does.
 
 #![allow(
     unreachable_pub,
@@ -183,6 +183,9 @@ async fn until_given(answers: &Answers, many: usize, up: &Up) {
     .await;
 }
 
+/// They take about 20 s where nothing else runs.
+const KILLS: usize = 40;
+
 /// The first thing that a watch says.
 async fn first_of_watch(config_maps: &Api<ConfigMap>, version: &str) -> WatchEvent<ConfigMap> {
     let params = WatchParams::default().timeout(60).disable_bookmarks();
@@ -192,7 +195,7 @@ async fn first_of_watch(config_maps: &Api<ConfigMap>, version: &str) -> WatchEve
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_answered_is_there_after_kills() {
-    let kills = std::env::var("QUARTERMASTER_TEST_KILLS").map_or(10, |kills| kills.parse().unwrap());
+    let kills = std::env::var("ROUNDS").map_or(KILLS, |rounds| rounds.parse().unwrap());
     let folder = Scratch::new("killed");
     let (data, log) = (folder.join("data"), folder.join("log"));
     let answers = Answers::default();
