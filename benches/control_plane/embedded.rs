@@ -31,7 +31,7 @@ impl Embedded {
     pub fn start(folder: &Path) -> Self {
         std::fs::create_dir_all(folder).unwrap();
         let port = free_port();
-        let identity = Identity::new().unwrap();
+        let identity = Identity::new(jiff::Timestamp::now()).unwrap();
         let url = format!("https://127.0.0.1:{port}");
         let kubeconfig = identity.kubeconfig(&url, "default");
         std::fs::write(folder.join("identity.json"), identity.written().expose_secret()).unwrap();
@@ -79,7 +79,7 @@ pub async fn serve(folder: &Path, port: u16) {
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let listener = TcpListener::bind((address, port)).await.unwrap();
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let tls = identity.tls(&[address]).unwrap();
+    let tls = identity.tls(&[address.into()]).unwrap();
     tasks.spawn(listen::serve(
         listener,
         tls,

@@ -1,13 +1,15 @@
 //! The folder where `quartermaster up` keeps everything: what lies there, and who may read it.
 
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::private;
 use crate::control_plane::identity::Identity;
 
 /// Every object.
@@ -48,33 +50,48 @@ pub(super) fn prepare(folder: &Path) -> anyhow::Result<PathBuf> {
         .mode(0o700)
         .create(&folder)
         .with_context(|| format!("cannot make the folder {shown}; name another with --data"))?;
-    let mode = fs::metadata(&folder)
-        .with_context(|| format!("cannot look at the folder {shown}"))?
-        .permissions()
-        .mode();
-    // Files of ours are 0600 whatever the folder is; but where others may write, they may put theirs in the place of ours.
-    if mode & 0o002 != 0 {
-        bail!(
-            "everybody on this machine may write into {shown}, and Secrets are kept there: `chmod o-w {}`, or name another \
-             folder with --data",
-            quoted(&folder)
-        );
-    }
+    private::check_folder(&folder)?;
     Ok(folder)
 }
 
-/// The one that is kept, or a new one.
-pub(super) fn identity(file: &Path) -> anyhow::Result<Identity> {
+/// Looks after what lies there already, and says what others may have seen.
+pub(super) fn close(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let identity = folder.join(IDENTITY);
+    let keys = format!(
+        " If they may have read it, stop, remove {}, and start again: then what they know is worth nothing, and all need a new \
+         kubeconfig or token.",
+        identity.display()
+    );
+    let secrets = " If they may have read it, they know the Secrets in it.";
+    let mut said = Vec::new();
+    for (name, what_to_do) in [
+        (IDENTITY, &*keys),
+        (KUBECONFIG, &*keys),
+        (STATE, secrets),
+        (DEMO, ""),
+    ] {
+        let closed = private::close(&folder.join(name))?;
+        said.extend(closed.map(|closed| closed + what_to_do));
+    }
+    Ok(said)
+}
+
+/// The one that is kept, if there is one.
+pub(super) fn identity(file: &Path) -> anyhow::Result<Option<Identity>> {
     let shown = file.display();
     match fs::read_to_string(file) {
-        Ok(text) => Identity::read(&text).with_context(|| format!("{shown}")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let identity = Identity::new()?;
-            write_secret(file, &identity.written())?;
-            Ok(identity)
-        }
+        Ok(text) => Identity::read(&text)
+            .map(Some)
+            .with_context(|| format!("{shown}")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot read {shown}")),
     }
+}
+
+pub(super) fn new_identity(file: &Path, now: Timestamp) -> anyhow::Result<Identity> {
+    let identity = Identity::new(now)?;
+    private::write(file, &identity.written())?;
+    Ok(identity)
 }
 
 /// `may_replace`: it lies in our own folder. Elsewhere only what we have written is written over: ~/.kube/config may hold all
@@ -96,29 +113,7 @@ pub(super) fn write_kubeconfig(
         );
     }
     let text = format!("{OURS}\n{}", kubeconfig.expose_secret());
-    write_secret(file, &SecretString::from(text))
-}
-
-/// Whole or not at all, and for its owner's eyes only.
-fn write_secret(file: &Path, text: &SecretString) -> anyhow::Result<()> {
-    let mut beside = file.to_owned();
-    beside.as_mut_os_string().push(".new");
-    let write = || {
-        // Left by one that was killed: it could be open to others.
-        match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        let mut open = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&beside)?;
-        open.write_all(text.expose_secret().as_bytes())?;
-        open.sync_all()?;
-        fs::rename(&beside, file)
-    };
-    write().with_context(|| format!("cannot write {}", file.display()))
+    private::write(file, &SecretString::from(text))
 }
 
 /// As a shell reads it back.

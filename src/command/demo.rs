@@ -1,5 +1,6 @@
 //! What `up --demo` adds: a simulated gateway, and the fleet of `examples/`.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -52,7 +53,11 @@ impl Demo {
     /// Starts the gateway; it ends with the process. Its agents' files are in that folder, to be looked at.
     pub(super) async fn start(folder: &Path) -> anyhow::Result<Self> {
         let workspaces = folder.join("workspaces");
-        std::fs::create_dir_all(&workspaces)
+        // Agents' files are their owner's, whatever the folder around them is.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&workspaces)
             .with_context(|| format!("cannot make the folder {}", workspaces.display()))?;
         let listener = loop {
             let listener = TcpListener::bind(("127.0.0.1", 0))

@@ -9,6 +9,7 @@ mod demo;
 mod files;
 pub mod get;
 mod operator;
+mod private;
 mod refused;
 pub mod run;
 mod say;

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
+use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
@@ -19,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use super::data;
 use super::demo::{self, Demo};
 use super::operator;
-use super::say::tell;
+use super::say::{complain, tell};
 use super::screen::{self, Screen};
 use super::standing::{Standing, State, counted, only_kept};
 use crate::cluster::Health;
@@ -29,12 +31,19 @@ use crate::control_plane::ControlPlane;
 use crate::control_plane::access::Tokens;
 use crate::control_plane::collect;
 use crate::control_plane::http::listen;
+use crate::control_plane::identity::Identity;
 use crate::control_plane::kinds;
-use crate::control_plane::store::{Keep, NotOpened, Store};
+use crate::control_plane::store::{Keep, NotOpened, Revision, Store};
 use crate::resource::{self, names};
 use crate::telemetry::{Metrics, log};
 
+/// Days before its end at which the certificate authority is spoken of.
+const SOON: i64 = 90;
+
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The kubeconfig that is written is for this machine. For another one, where --listen lets it in: copy it, and put into its
+`server` a name of this machine that is in the certificate (--name adds one), with the port. Who has it may do everything.")]
 pub struct Up {
     /// Where everything is kept [default: quartermaster in the XDG data folder, ~/.local/share].
     #[arg(long, env = "QUARTERMASTER_DATA", value_name = "FOLDER")]
@@ -47,6 +56,16 @@ pub struct Up {
         value_name = "ADDRESS:PORT"
     )]
     listen: SocketAddr,
+    /// A further name or address by which other machines reach this one, for the certificate; may be given several times. It has
+    /// localhost, the loopback, the address of --listen and this machine's own name.
+    #[arg(
+        long = "name",
+        env = "QUARTERMASTER_NAMES",
+        value_name = "HOST",
+        value_parser = host,
+        value_delimiter = ','
+    )]
+    names: Vec<ServerName<'static>>,
     /// Where the kubeconfig is written [default: kubeconfig in the data folder].
     #[arg(long, env = "QUARTERMASTER_KUBECONFIG_OUT", value_name = "FILE")]
     kubeconfig_out: Option<PathBuf>,
@@ -106,7 +125,10 @@ impl Up {
         stop: &CancellationToken,
         begun: Instant,
     ) -> anyhow::Result<()> {
-        let identity = data::identity(&folder.join(data::IDENTITY))?;
+        for said in data::close(folder)? {
+            complain(&said);
+        }
+        let identity = identity(&folder.join(data::IDENTITY), &store)?;
         let listener = TcpListener::bind(self.listen).await.with_context(|| {
             format!(
                 "cannot listen on {}; choose another address with --listen (port 0 takes a free one)",
@@ -122,7 +144,8 @@ impl Up {
 
         // The API is there until the controllers have written their last word.
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
-        let tls = identity.tls(&names_of(address.ip()))?;
+        let names = self.names_of(address.ip());
+        let tls = identity.tls(&names)?;
         let service = control_plane.service();
         tasks.spawn(listen::serve(listener, tls, service, closing.clone()));
         tasks.spawn(collect::run(control_plane.clone(), closing.clone()));
@@ -143,7 +166,7 @@ impl Up {
             data::quoted(&kubeconfig)
         ));
         if !address.ip().is_loopback() {
-            tell("It can be reached from other machines: who has that kubeconfig may do everything here.");
+            tell(&from_elsewhere(&names, address.port()));
         }
 
         let client = control_plane.client("default");
@@ -157,6 +180,18 @@ impl Up {
         tasks.close();
         deadline.run_until_cancelled(tasks.wait()).await;
         result
+    }
+
+    /// What clients may call the address.
+    fn names_of(&self, address: IpAddr) -> Vec<ServerName<'static>> {
+        let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        // Nobody can dial the address that stands for all.
+        let own = (!address.is_unspecified()).then_some(address);
+        let node = rustix::system::uname();
+        let node = node.nodename().to_str().ok();
+        let node = node.and_then(|name| host(name).ok());
+        let addresses = loopback.into_iter().chain(own).map(ServerName::from);
+        addresses.chain(node).chain(self.names.iter().cloned()).collect()
     }
 
     /// Until `stop`.
@@ -198,6 +233,34 @@ impl Up {
         let ((), told) = tokio::join!(operator::operate(client.clone(), plan), telling);
         told
     }
+}
+
+/// The one that is kept, or a new one.
+fn identity(file: &Path, store: &Store) -> anyhow::Result<Identity> {
+    let now = jiff::Timestamp::now();
+    let Some(identity) = data::identity(file)? else {
+        if store.revision() > Revision::FIRST {
+            complain(&format!(
+                "{} is not there, and is made anew: kubeconfigs and tokens from before are void.",
+                file.display()
+            ));
+        }
+        return data::new_identity(file, now);
+    };
+    let days = identity.ends()?.duration_since(now).as_hours().div_euclid(24);
+    if days < SOON {
+        let when = if days < 0 {
+            "has ended".to_owned()
+        } else {
+            format!("ends in {days} days")
+        };
+        complain(&format!(
+            "The certificate authority of this folder {when}, and then no client believes the server: stop, remove {}, and \
+             start again. That makes a new one; all need the new kubeconfig or new tokens.",
+            file.display()
+        ));
+    }
+    Ok(identity)
 }
 
 async fn open(folder: &Path) -> anyhow::Result<Store> {
@@ -337,13 +400,38 @@ fn try_this(demo: bool) -> String {
     )
 }
 
-/// What clients on this machine may call the address.
-fn names_of(address: IpAddr) -> Vec<IpAddr> {
-    vec![
-        address,
-        IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(Ipv6Addr::LOCALHOST),
-    ]
+fn host(text: &str) -> Result<ServerName<'static>, String> {
+    let wrong = |_| format!("{text:?} is neither a host name nor an address (and has no port)");
+    ServerName::try_from(text.to_owned()).map_err(wrong)
+}
+
+/// The kubeconfig that is written is for this machine.
+fn from_elsewhere(names: &[ServerName<'_>], port: u16) -> String {
+    let mut dialled: Vec<String> = Vec::new();
+    for name in names {
+        let shown = match IpAddr::from_str(&name.to_str()) {
+            Ok(address) if address.is_loopback() => continue,
+            Ok(address) => SocketAddr::from((address, port)).to_string(),
+            Err(_) if name.to_str() == "localhost" => continue,
+            Err(_) => format!("{}:{port}", name.to_str()),
+        };
+        if !dialled.contains(&shown) {
+            dialled.push(shown);
+        }
+    }
+    let servers: Vec<String> = dialled.iter().map(|host| format!("https://{host}")).collect();
+    let server = match servers.as_slice() {
+        [] => "a name of this machine, which --name puts into the certificate".to_owned(),
+        [one] => format!("{one} (--name adds other names to the certificate)"),
+        several => format!(
+            "one of {} (--name adds others to the certificate)",
+            several.join(", ")
+        ),
+    };
+    format!(
+        "It can be reached from other machines: who has that kubeconfig may do everything here. A copy of it for there needs \
+         another `server`: {server}."
+    )
 }
 
 /// An address that can be dialled: who listens on all is reached on the loopback.

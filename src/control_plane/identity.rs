@@ -1,19 +1,23 @@
 //! Who the server is, and how its user gets in: a certificate authority of its own, a certificate, the administrator's token
 //! and the kubeconfig that holds them.
 
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp, ToSpan};
 use rand::RngExt;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    IsCa, KeyPair, KeyUsagePurpose, SanType,
+    IsCa, KeyPair, KeyUsagePurpose,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
+use x509_parser::pem::parse_x509_pem;
 
 /// Made once and kept beside the store.
 pub struct Identity {
@@ -38,15 +42,15 @@ pub enum IdentityError {
     Unreadable,
 }
 
-/// Ten years: nobody is there to renew it.
-const DAYS: i64 = 3650;
+/// Nobody is there to renew it.
+const YEARS: i64 = 10;
 
 impl Identity {
-    pub fn new() -> Result<Self, IdentityError> {
+    pub fn new(now: Timestamp) -> Result<Self, IdentityError> {
         let mut rng = rand::rng();
         let token: [u8; 32] = rng.random();
         let key = KeyPair::generate()?;
-        let authority = CertifiedIssuer::self_signed(authority(), &key)?;
+        let authority = CertifiedIssuer::self_signed(authority(now), &key)?;
         Ok(Self {
             token: SecretString::from(URL_SAFE_NO_PAD.encode(token)),
             seed: rng.random(),
@@ -91,16 +95,23 @@ impl Identity {
         })
     }
 
-    /// A certificate for these addresses, new at each start: it costs a millisecond and never runs out.
-    pub fn tls(&self, addresses: &[IpAddr]) -> Result<Arc<rustls::ServerConfig>, IdentityError> {
+    /// When nobody believes the authority any more.
+    pub fn ends(&self) -> Result<Timestamp, IdentityError> {
+        let (_, pem) = parse_x509_pem(self.authority.as_bytes()).map_err(|_| IdentityError::Unreadable)?;
+        let certificate = pem.parse_x509().map_err(|_| IdentityError::Unreadable)?;
+        Timestamp::from_second(certificate.validity().not_after.timestamp())
+            .map_err(|_| IdentityError::Unreadable)
+    }
+
+    /// A certificate for localhost and for these, new at each start: it costs a millisecond and outlives the authority.
+    pub fn tls(&self, names: &[ServerName<'_>]) -> Result<Arc<rustls::ServerConfig>, IdentityError> {
         let issuer_key = KeyPair::from_pem(self.authority_key.expose_secret())?;
         let issuer = rcgen::Issuer::from_ca_cert_pem(&self.authority, issuer_key)?;
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()])?;
+        let names = names.iter().map(|name| name.to_str().into_owned());
+        let names: BTreeSet<String> = names.chain(["localhost".to_owned()]).collect();
+        let mut params = CertificateParams::new(names.into_iter().collect::<Vec<_>>())?;
         params.distinguished_name = named("quartermaster");
-        params
-            .subject_alt_names
-            .extend(addresses.iter().map(|address| SanType::IpAddress(*address)));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = params.signed_by(&key, &issuer)?;
         let chain = vec![CertificateDer::from(certificate.der().to_vec())];
@@ -139,17 +150,22 @@ fn named(name: &str) -> DistinguishedName {
     distinguished
 }
 
-fn authority() -> CertificateParams {
+/// From the day before, as clocks differ.
+fn authority(now: Timestamp) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = named("quartermaster authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let (from, until) = (
-        rcgen::date_time_ymd(2026, 1, 1),
-        rcgen::date_time_ymd(2026 + (DAYS / 365) as i32, 1, 1),
-    );
-    params.not_before = from;
-    params.not_after = until;
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let midnight = |day: Date| {
+        rcgen::date_time_ymd(
+            day.year().into(),
+            day.month().unsigned_abs(),
+            day.day().unsigned_abs(),
+        )
+    };
+    params.not_before = midnight(today.saturating_sub(1.day()));
+    params.not_after = midnight(today.saturating_add(Span::new().years(YEARS)));
     params
 }
 
@@ -157,12 +173,44 @@ fn authority() -> CertificateParams {
 mod tests {
     use super::*;
 
+    fn made_at(now: &str) -> Identity {
+        Identity::new(now.parse().unwrap()).unwrap()
+    }
+
     #[test]
     fn what_is_kept_is_the_same_identity() {
-        let made = Identity::new().unwrap();
+        let made = made_at("2026-05-01T10:00:00Z");
         let read = Identity::read(made.written().expose_secret()).unwrap();
         assert_eq!(read.written().expose_secret(), made.written().expose_secret());
         assert!(matches!(Identity::read("{}"), Err(IdentityError::Unreadable)));
-        read.tls(&["127.0.0.1".parse().unwrap()]).unwrap();
+        read.tls(&[ServerName::try_from("127.0.0.1").unwrap()]).unwrap();
+    }
+
+    #[test]
+    fn it_is_good_for_ten_years_whenever_it_is_made() {
+        for (now, from, until) in [
+            (
+                "2026-05-01T10:00:00Z",
+                "2026-04-30T00:00:00Z",
+                "2036-05-01T00:00:00Z",
+            ),
+            (
+                "2031-01-01T23:59:59Z",
+                "2030-12-31T00:00:00Z",
+                "2041-01-01T00:00:00Z",
+            ),
+            (
+                "2028-02-29T00:00:00Z",
+                "2028-02-28T00:00:00Z",
+                "2038-02-28T00:00:00Z",
+            ),
+        ] {
+            let made = made_at(now);
+            assert_eq!(made.ends().unwrap(), until.parse().unwrap());
+            let (_, pem) = parse_x509_pem(made.authority.as_bytes()).unwrap();
+            let begins = pem.parse_x509().unwrap().validity().not_before.timestamp();
+            let from: Timestamp = from.parse().unwrap();
+            assert_eq!(begins, from.as_second());
+        }
     }
 }

@@ -52,7 +52,7 @@ impl Bed {
     }
 
     pub async fn keeping(keep: Keep) -> Self {
-        let identity = Identity::new().unwrap();
+        let identity = Identity::new(jiff::Timestamp::now()).unwrap();
         let definitions = resource::definitions();
         let control_plane = ControlPlane::new(
             Store::in_memory(keep),

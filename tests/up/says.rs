@@ -1,6 +1,19 @@
 //! What `up` says where nobody sits in front of it, line by line.
 
-use crate::desk::{Desk, answers, mode, normal, word};
+use std::fs;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use quartermaster::control_plane::identity::Identity;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::desk::{Desk, Running, answers, mode, normal, word};
 use crate::evidence;
 
 const DEMO: &str = "\
@@ -83,5 +96,116 @@ fn what_is_printed_to_be_typed_can_be_typed() {
         .unwrap();
     let read = String::from_utf8(shell.stdout).unwrap();
     assert!(word(&read, "server").starts_with("https://127.0.0.1:"), "{read}");
+    assert_eq!(up.interrupt().code, Some(0));
+}
+
+/// Who holds the kubeconfig of before finds another server, so it is said; at the first start there is no before.
+#[test]
+fn a_new_identity_beside_an_old_store_is_told() {
+    let desk = Desk::new();
+    let ended = desk.up(&[]).interrupt();
+    assert_eq!((ended.code, &*ended.err), (Some(0), ""));
+    let before = desk.kubeconfig();
+    fs::remove_file(desk.data().join("identity.json")).unwrap();
+    let ended = desk.up(&[]).interrupt();
+    assert_eq!(
+        normal(&ended.err, &desk),
+        "DESK/home/.local/share/quartermaster/identity.json is not there, and is made anew: kubeconfigs and tokens from before \
+         are void.\n"
+    );
+    assert_ne!(word(&desk.kubeconfig(), "token"), word(&before, "token"));
+}
+
+#[test]
+fn the_end_of_the_certificate_authority_is_told_in_time() {
+    const DAY: i64 = 24 * 3600;
+    let desk = Desk::new();
+    assert_eq!(desk.up(&[]).interrupt().code, Some(0));
+    let now = jiff::Timestamp::now().as_second();
+    for (age, said) in [
+        (9 * 365 * DAY, None),
+        (3652 * DAY - 80 * DAY, Some(" ends in ")),
+        (3652 * DAY + 80 * DAY, Some(" has ended, ")),
+    ] {
+        let made = jiff::Timestamp::from_second(now - age).unwrap();
+        let identity = Identity::new(made).unwrap();
+        let file = desk.data().join("identity.json");
+        fs::write(&file, identity.written().expose_secret()).unwrap();
+        let err = normal(&desk.up(&[]).interrupt().err, &desk);
+        match said {
+            None => assert_eq!(err, ""),
+            Some(said) => {
+                assert!(
+                    err.starts_with(&format!("The certificate authority of this folder{said}")),
+                    "{err}"
+                );
+                let remedy =
+                    "stop, remove DESK/home/.local/share/quartermaster/identity.json, and start again.";
+                assert!(err.contains(remedy), "{err}");
+            }
+        }
+    }
+}
+
+/// Under each name that is said, the server is believed; and what the kubeconfig needs for it is said.
+#[tokio::test]
+async fn other_machines_have_names_for_it() {
+    let desk = Desk::new();
+    let words = [
+        "up",
+        "--listen",
+        "0.0.0.0:0",
+        "--name",
+        "pier.example",
+        "--name",
+        "192.0.2.7,pier",
+    ];
+    let up = Running::start(desk.command(&words));
+    up.until("Ctrl-C stops it");
+    let out = up.out();
+    let line = out
+        .lines()
+        .find(|line| line.starts_with("It can be reached from other machines"))
+        .unwrap();
+    let kubeconfig = desk.kubeconfig();
+    let port = word(&kubeconfig, "server").rsplit(':').next().unwrap().to_owned();
+    let node = rustix::system::uname();
+    let mut names = vec!["pier.example", "192.0.2.7", "pier"];
+    names.extend(
+        node.nodename()
+            .to_str()
+            .ok()
+            .filter(|name| ServerName::try_from(*name).is_ok()),
+    );
+    for name in &names {
+        assert!(line.contains(&format!("https://{name}:{port}")), "{name}: {line}");
+    }
+    assert!(!line.contains("0.0.0.0"), "{line}");
+    assert!(line.contains("needs another `server`"), "{line}");
+
+    let parsed: Value = serde_saphyr::from_str(&kubeconfig).unwrap();
+    let pem = parsed["clusters"][0]["cluster"]["certificate-authority-data"]
+        .as_str()
+        .unwrap();
+    let pem = STANDARD.decode(pem).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = TlsConnector::from(Arc::new(config));
+    let is_believed = async |name: &str| {
+        let stream = TcpStream::connect(format!("127.0.0.1:{port}")).await.unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        connector.connect(name, stream).await.is_ok()
+    };
+    names.extend(["localhost", "127.0.0.1", "::1"]);
+    for name in names {
+        assert!(is_believed(name).await, "{name}");
+    }
+    assert!(!is_believed("elsewhere.example").await);
     assert_eq!(up.interrupt().code, Some(0));
 }

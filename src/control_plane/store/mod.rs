@@ -35,6 +35,7 @@ pub use event::{Event, EventKind};
 pub use history::Keep;
 pub use key::{Key, NoName, Prefix, ResourceName};
 pub use list::{OutOfReach, Page, Paging};
+pub use new_file::make_names_durable;
 pub use stored::{Labels, Revision, Stored, Unreadable};
 pub use trouble::{NotBackedUp, NotOpened, Trouble};
 pub use watch::{Beginning, Notice, Watch};

@@ -76,7 +76,7 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 /// A file is durable under its name once its folder is.
-pub(super) fn make_names_durable(path: &Path) -> io::Result<()> {
+pub fn make_names_durable(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     if cfg!(unix) {

@@ -26,7 +26,7 @@ pub struct Embedded {
 impl Embedded {
     pub async fn start() -> Self {
         let folder = Scratch::new("control-plane");
-        let identity = Identity::new().unwrap();
+        let identity = Identity::new(jiff::Timestamp::now()).unwrap();
         let definitions = resource::definitions();
         let file = folder.join("store");
         let begun = async || {
@@ -45,7 +45,7 @@ impl Embedded {
         let listener = TcpListener::bind((address, 0)).await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
-        let tls = identity.tls(&[address]).unwrap();
+        let tls = identity.tls(&[address.into()]).unwrap();
         tokio::spawn(listen::serve(
             listener,
             tls,
