@@ -88,7 +88,9 @@ async fn a_real_gateway_is_killed_while_a_fleet_is_provisioned() {
         "kill",
         &format!("real {VERSION}: 56 agents, SIGKILL at a random moment"),
         rounds.into(),
-        &format!("{inside} before the end; KILL_SEED={seed}; empty databases that kept it from starting: {halves}"),
+        &format!(
+            "{inside} before the end; KILL_SEED={seed}; empty databases that kept it from starting: {halves}"
+        ),
     );
 }
 
