@@ -177,7 +177,7 @@ async fn changes_go_between_removals() {
     let none = BTreeSet::new();
     let leaving = join_all(ids.iter().map(|id| commits.take_out(removal(id, &none))));
     let coming = async {
-        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
         commits.put(change("new")).await.unwrap();
         ids.iter().filter(|id| bench.count(id) > 0).count()
     };
