@@ -66,13 +66,18 @@ fn in_history(contract: &Contract, answer: &Value, key: &str) -> Option<InHistor
         return Some(InHistory::Held);
     }
     let pending = answer.pointer("/pendingInputs/items").and_then(Value::as_array);
-    let waits = |item: &Value| {
-        let is = |field: &str, word: &str| item.get(field).and_then(Value::as_str) == Some(word);
-        // After a kill nobody makes a turn of it any more.
-        is("runId", key) && !is("state", "interrupted")
-    };
-    Some(if pending.is_some_and(|items| items.iter().any(waits)) {
+    let text = |item: &Value, field: &str| item.get(field).and_then(Value::as_str).map(str::to_owned);
+    let ours = pending.and_then(|items| {
+        items
+            .iter()
+            .find(|item| text(item, "runId").as_deref() == Some(key))
+    });
+    let state = ours.map(|item| text(item, "state").unwrap_or_default());
+    Some(if state.as_deref() == Some("queued") {
         InHistory::Waiting
+    } else if state.is_some_and(|state| state != "interrupted") {
+        // Of an interrupted one nobody makes a turn any more; a word that we do not know may mean anything.
+        InHistory::Unknown
     } else if messages.len() < MOST_READ && contract.keeps_failed_turns {
         InHistory::NotThere
     } else {
@@ -108,6 +113,7 @@ mod tests {
             (&V2026_9_6, &long, Some(InHistory::Unknown)),
             (&V2026_9_6, &pending("queued"), Some(InHistory::Waiting)),
             (&V2026_9_6, &pending("interrupted"), Some(InHistory::NotThere)),
+            (&V2026_9_6, &pending("thinking"), Some(InHistory::Unknown)),
             (&V2026_2_9, &held, Some(InHistory::Held)),
             (&V2026_2_9, &said, Some(InHistory::Unknown)),
             (&V2026_9_6, &json!({ "ok": true }), None),

@@ -1,6 +1,7 @@
 //! One reading of a gateway's configuration: what we use of it, and the hash that a write must name.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::{Map, Value};
 
@@ -9,7 +10,7 @@ use super::names::AgentId;
 /// An agent's entry as it stands in the configuration.
 pub type Entry = Map<String, Value>;
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Configuration {
     /// Opaque; another after every change.
     pub hash: String,
@@ -33,7 +34,7 @@ pub struct Configuration {
 
 /// The same as the file has it: `${NAME}` where a gateway uses the variable's value, `~` where it uses a folder. Item by item
 /// as above. What a write repeats is this: a 2026.2.9 that is sent the value has it in its file from then on, secret or not.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Written {
     pub entries: BTreeMap<AgentId, Entry>,
     pub list: Vec<Value>,
@@ -67,7 +68,8 @@ impl Configuration {
             default_heartbeat: config.pointer("/agents/defaults/heartbeat").cloned(),
             system_agent: config
                 .pointer("/agents/defaults/systemAgent/agentId")
-                .and_then(|id| AgentId::normalised(id.as_str()?)),
+                .and_then(Value::as_str)
+                .map(AgentId::normalised),
             written: Written {
                 entries: without_spellings(written_entries),
                 list: matching(list_at(file, "/agents/list"), &list),
@@ -85,6 +87,16 @@ impl Configuration {
     /// How the configuration spells this agent's id.
     pub fn spelling<'a>(&'a self, agent: &'a AgentId) -> &'a str {
         self.spellings.get(agent).map_or(agent.as_str(), String::as_str)
+    }
+}
+
+/// Without what is in it: values of variables, and whatever secrets the gateway does not know as such.
+impl fmt::Debug for Configuration {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Configuration")
+            .field("hash", &self.hash)
+            .field("entries", &self.entries.keys())
+            .finish_non_exhaustive()
     }
 }
 
@@ -115,7 +127,8 @@ fn entries_of(config: &Value) -> BTreeMap<AgentId, (&str, Entry)> {
         .filter_map(|item| Some((item.get("id")?.as_str()?, item)));
     let mut entries = BTreeMap::new();
     for (spelled, entry) in of_entries.map(|(id, entry)| (id.as_str(), entry)).chain(of_list) {
-        if let (Some(agent), Some(entry)) = (AgentId::normalised(spelled), entry.as_object()) {
+        if let Some(entry) = entry.as_object() {
+            let agent = AgentId::normalised(spelled);
             entries.entry(agent).or_insert_with(|| (spelled, entry.clone()));
         }
     }
@@ -175,7 +188,7 @@ mod tests {
     fn what_is_odd_in_it_is_left_out_and_never_panics() {
         assert_eq!(Configuration::parse(&json!({ "config": {} })), None);
         assert_eq!(Configuration::parse(&json!([])), None);
-        let odd = json!({ "hash": "h", "config": { "agents": { "entries": { "../": {}, "ok": 7 }, "list": [1, {"id": 2}] } } });
+        let odd = json!({ "hash": "h", "config": { "agents": { "entries": { "ok": 7 }, "list": [1, {"id": 2}] } } });
         assert!(Configuration::parse(&odd).unwrap().entries.is_empty());
     }
 }

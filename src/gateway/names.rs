@@ -11,7 +11,7 @@ pub struct AgentId(String);
 pub struct SessionKey(String);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no agent id: 1 to 64 of a-z, 0-9, - and _, beginning with a letter or digit")]
+#[error("{0:?} is no agent id: 1 to 64 of a-z, 0-9, - and _, not beginning with -")]
 pub struct NotAnAgentId(String);
 
 const LONGEST_ID: usize = 64;
@@ -21,7 +21,7 @@ impl AgentId {
         let begins = text
             .bytes()
             .next()
-            .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+            .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
         let of = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
         if begins && text.len() <= LONGEST_ID && text.bytes().all(of) {
             Ok(Self(text.to_owned()))
@@ -30,12 +30,12 @@ impl AgentId {
         }
     }
 
-    /// The id that a gateway takes another spelling for: `Ops Team` in a configuration is the agent `ops-team`. None where
-    /// nothing is left of it.
-    pub fn normalised(text: &str) -> Option<Self> {
+    /// The id that a gateway takes another spelling for: `Ops Team` in a configuration is the agent `ops-team`, and what
+    /// nothing is left of is `main`.
+    pub fn normalised(text: &str) -> Self {
         let lower = text.trim().to_ascii_lowercase();
         if let Ok(already) = Self::parse(&lower) {
-            return Some(already);
+            return already;
         }
         let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         let mut id = String::new();
@@ -49,7 +49,7 @@ impl AgentId {
             in_gap = !is_plain(c);
         }
         let id: String = id.trim_matches('-').chars().take(LONGEST_ID).collect();
-        Self::parse(&id).ok()
+        Self::parse(&id).unwrap_or_else(|_| Self("main".to_owned()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -90,18 +90,19 @@ mod tests {
             "a",
             "mc-c91361ef-6d85-439c-82e1-8f388a302e6a",
             "0_0",
+            "_a",
             &"a".repeat(64),
         ] {
             assert_eq!(AgentId::parse(good).unwrap().as_str(), good);
         }
-        for bad in ["", "-a", "_a", "A", "a b", "ä", "a/b", "a.b", &"a".repeat(65)] {
+        for bad in ["", "-a", "A", "a b", "ä", "a/b", "a.b", &"a".repeat(65)] {
             assert!(AgentId::parse(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn another_spelling_is_the_same_agent() {
-        let of = |text: &str| AgentId::normalised(text).map(|id| id.to_string());
+        let of = |text: &str| AgentId::normalised(text).to_string();
         for (text, id) in [
             ("ops", "ops"),
             ("Ops", "ops"),
@@ -110,10 +111,12 @@ mod tests {
             ("a-.b", "a--b"),
             ("/x/", "x"),
         ] {
-            assert_eq!(of(text).as_deref(), Some(id), "{text:?}");
+            assert_eq!(of(text), id, "{text:?}");
         }
-        assert_eq!(of(&"A".repeat(80)), Some("a".repeat(64)));
-        assert_eq!(of("  "), None);
-        assert_eq!(of("äö"), None);
+        assert_eq!(of(&"A".repeat(80)), "a".repeat(64));
+        assert_eq!(
+            (of("_Ops"), of("  "), of("äö")),
+            ("_ops".into(), "main".into(), "main".into())
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! The calls that provisioning needs, typed. An answer is read for what we use of it; everything else in it may change.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -11,10 +12,21 @@ use super::names::{AgentId, SessionKey};
 use super::refusal::Meaning;
 
 /// A file as the gateway gives it; its hash where the gateway tells one (2026.9.6).
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 pub struct File {
     pub content: String,
     pub hash: Option<String>,
+}
+
+/// Without the content: the agent's token is in one of them.
+impl fmt::Debug for File {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { content, hash } = self;
+        out.debug_struct("File")
+            .field("bytes", &content.len())
+            .field("hash", hash)
+            .finish()
+    }
 }
 
 /// An agent as the gateway lists it.

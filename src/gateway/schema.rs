@@ -18,6 +18,8 @@ pub struct EntrySchema(Value);
 
 /// Real ones are 30 kB; a gateway may be hostile.
 const LARGEST: usize = 1 << 20;
+/// More are told one after another.
+const MOST_ISSUES: usize = 50;
 /// The longest choice has 9.
 const MOST_WORDS: usize = 20;
 /// They end at a depth of 17.
@@ -33,7 +35,27 @@ impl EntrySchema {
     pub fn issues(&self, fields: &Entry, at: &str) -> Vec<Issue> {
         let mut issues = Vec::new();
         check(&self.0, &Value::Object(fields.clone()), at, DEEPEST, &mut issues);
+        issues.truncate(MOST_ISSUES);
         issues
+    }
+
+    /// What it says ends up in conditions.
+    fn cleared(self, of: &Connection) -> Self {
+        Self(cleared(&self.0, of))
+    }
+}
+
+fn cleared(value: &Value, of: &Connection) -> Value {
+    match value {
+        Value::String(text) => Value::from(of.tamed(text)),
+        Value::Array(items) => items.iter().map(|item| cleared(item, of)).collect(),
+        Value::Object(fields) => {
+            let each = fields
+                .iter()
+                .map(|(key, field)| (key.clone(), cleared(field, of)));
+            Value::Object(each.collect())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
 }
 
@@ -60,10 +82,11 @@ impl Connection {
             .as_ref()
             .and_then(|part| EntrySchema::of(part.pointer(below)?))
         {
-            return Ok(Some(schema));
+            return Ok(Some(schema.cleared(self)));
         }
         let all = shown(self.call("config.schema", json!({}), READ).await)?;
-        Ok(all.and_then(|all| EntrySchema::of(all.pointer(whole)?)))
+        let schema = all.and_then(|all| EntrySchema::of(all.pointer(whole)?));
+        Ok(schema.map(|schema| schema.cleared(self)))
     }
 }
 
@@ -186,7 +209,8 @@ fn check_fields(
     let others = schema.get("additionalProperties");
     let by_pattern = schema.contains_key("patternProperties");
     let mut unknown = Vec::new();
-    for (key, value) in fields {
+    // A null takes out, whatever it is called.
+    for (key, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
         let below = format!("{at}.{key}");
         match (known.and_then(|known| known.get(key)), others) {
             (Some(of_key), _) => check(of_key, value, &below, depth - 1, issues),
@@ -295,7 +319,7 @@ mod tests {
 
     #[test]
     fn what_may_be_right_is_not_complained_of() {
-        let fields = json!({ "model": { "primary": "x" }, "params": { "anything": [1, { "y": null }] }, "name": null,
+        let fields = json!({ "model": { "primary": "x" }, "params": { "anything": [1, { "y": null }] }, "name": null, "toolz": null,
             "sandbox": { "memory": 7, "mode": REDACTED, "docker": { "pidsLimit": "${LIMIT}", "tmpfs": [] } } });
         assert_eq!(says(&fields), [""; 0]);
         assert!(

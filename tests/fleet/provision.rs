@@ -182,7 +182,7 @@ async fn woken(online: &Online, fleet: &[Agent], wakes: &mut Wakes) -> Result<bo
         }
         let asked = asked.map_err(|error| format!("wake of {}: {error}", agent.id))?;
         if let Sent::Over(why) = asked
-            && !is_held(online, agent, wakes).await?
+            && was_lost(online, agent, wakes).await?
         {
             wakes.insert(agent.id.clone(), Wake::Asked(attempt + 1));
             return Err(format!("wake of {}: {why}", agent.id));
@@ -203,9 +203,26 @@ async fn woken(online: &Online, fleet: &[Agent], wakes: &mut Wakes) -> Result<bo
     Err(format!("no history holds these: {wakes:?}"))
 }
 
+/// Whether no turn was made of a message whose key is used up. On a busy machine one is in the history 20 s after its end.
+async fn was_lost(online: &Online, agent: &Agent, wakes: &mut Wakes) -> Result<bool, String> {
+    let mut look = InHistory::Unknown;
+    for _ in 0..80 {
+        look = in_history(online, agent, wakes).await?;
+        if look == InHistory::Held {
+            return Ok(false);
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+    Ok(look == InHistory::NotThere)
+}
+
 async fn is_held(online: &Online, agent: &Agent, wakes: &mut Wakes) -> Result<bool, String> {
+    Ok(in_history(online, agent, wakes).await? == InHistory::Held)
+}
+
+async fn in_history(online: &Online, agent: &Agent, wakes: &mut Wakes) -> Result<InHistory, String> {
     let attempt = match wakes.get(&agent.id) {
-        Some(Wake::Sent) => return Ok(true),
+        Some(Wake::Sent) => return Ok(InHistory::Held),
         Some(Wake::Asked(attempt)) => *attempt,
         Some(Wake::Due) | None => 0,
     };
@@ -218,5 +235,5 @@ async fn is_held(online: &Online, agent: &Agent, wakes: &mut Wakes) -> Result<bo
     if held == InHistory::Held {
         wakes.insert(agent.id.clone(), Wake::Sent);
     }
-    Ok(held == InHistory::Held)
+    Ok(held)
 }

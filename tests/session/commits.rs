@@ -1,5 +1,6 @@
 //! Group commit: one write for many, none lost, none twice, nobody else touched.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use futures::future::join_all;
 use quartermaster::gateway::commit::{NotCommitted, Removal};
 use quartermaster::simulated_gateway::{Contract, Deed, Fault, Hit, When};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::bench::{Bench, CONTRACTS, change, id, losses};
 
@@ -204,29 +205,30 @@ async fn a_gateway_that_freezes_is_waited_for_and_nothing_is_lost() {
 /// through.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_that_names_nobody_keeps_out_only_the_guilty() {
-    for contract in CONTRACTS {
-        let bench = Bench::of(contract).await;
-        let names: Vec<String> = (0..7).map(|n| format!("mc-{n}")).collect();
-        // All eight, then four, two and one: whatever holds the last one is refused.
-        for nth in [1, 3, 5, 7] {
-            bench.gateway.inject(Fault {
-                method: "config.patch".into(),
-                nth,
-                when: When::Before,
-                hit: Hit::Refuse(nobodys_issue()),
-            });
+    // Of eight: all, then halves, quarters, each one. The writes that hold a guilty one are refused.
+    for (guilty, refused) in [(vec![7], vec![1, 3, 5, 7]), (vec![0, 1], vec![1, 2, 4, 6, 7])] {
+        for contract in CONTRACTS {
+            let bench = Bench::of(contract).await;
+            let told = format!("{contract:?} {guilty:?}");
+            for nth in &refused {
+                bench.gateway.inject(Fault {
+                    method: "config.patch".into(),
+                    nth: *nth,
+                    when: When::Before,
+                    hit: Hit::Refuse(nobodys_issue()),
+                });
+            }
+            let puts = (0..8).map(|n| bench.session.commits().put(change(&format!("mc-{n}"))));
+            for (n, put) in join_all(puts).await.into_iter().enumerate() {
+                let is_there = bench.count(&format!("mc-{n}")) == 1;
+                assert_eq!(
+                    (put.is_err(), is_there),
+                    (guilty.contains(&n), !guilty.contains(&n)),
+                    "{told}: {n}: {put:?}"
+                );
+            }
+            bench.assert_struck(&told);
         }
-        let puts = names
-            .iter()
-            .map(|agent| bench.session.commits().put(change(agent)));
-        let (good, bad) = tokio::join!(join_all(puts), bench.session.commits().put(change("bad")));
-        assert!(good.iter().all(Result::is_ok), "{contract:?}: {good:?}");
-        assert!(
-            matches!(bad, Err(NotCommitted::Refused(_))),
-            "{contract:?}: {bad:?}"
-        );
-        assert!(names.iter().all(|agent| bench.count(agent) == 1), "{contract:?}");
-        bench.assert_struck(&format!("{contract:?}"));
     }
 }
 
@@ -254,7 +256,7 @@ async fn a_refusal_of_everything_ends() {
         all.iter()
             .all(|put| matches!(put, Err(NotCommitted::Refused(why)) if why.contains("gateway.port")))
     );
-    assert!(bench.writes() <= 8, "{} writes", bench.writes());
+    assert!(bench.writes() <= 15, "{} writes", bench.writes());
 }
 
 /// What was meant for one gateway is not done to another that the session is to be connected to by now.
@@ -295,5 +297,32 @@ async fn a_change_is_done_where_it_was_meant_or_not_at_all() {
             1,
             "{contract:?}: the new address has its own deposits"
         );
+    }
+}
+
+/// What nobody waits for any more is not done: a removal least of all.
+#[tokio::test(start_paused = true)]
+async fn what_is_given_up_meanwhile_is_not_done() {
+    for contract in CONTRACTS {
+        let bench = Bench::of(contract).await;
+        bench.session.commits().put(change("a")).await.unwrap();
+        bench.settled().await;
+        // The first is under way while the gateway hangs; who wants the removal gives up before it is done.
+        bench.gateway.perform(Deed::Freeze);
+        let first = bench.session.commits().put(change("b"));
+        let removal = Removal {
+            agent: id("a"),
+            with_files: true,
+            preserved: BTreeSet::new(),
+        };
+        let given_up = timeout(Duration::from_secs(5), bench.session.commits().take_out(removal));
+        let thaw = async {
+            sleep(Duration::from_secs(10)).await;
+            bench.gateway.perform(Deed::Thaw);
+        };
+        let (first, given_up, ()) = tokio::join!(first, given_up, thaw);
+        assert!(first.is_ok() && given_up.is_err(), "{contract:?}");
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!((bench.count("a"), bench.count("b")), (1, 1), "{contract:?}");
     }
 }

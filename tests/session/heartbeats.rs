@@ -1,6 +1,7 @@
 //! Who beat by default goes on while agents of ours have heartbeat blocks, and is as before when the last of ours is gone.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::future::join_all;
 use quartermaster::gateway::commit::{EntryChange, Removal, Removed};
@@ -176,11 +177,58 @@ async fn changes_go_between_removals() {
     let none = BTreeSet::new();
     let leaving = join_all(ids.iter().map(|id| commits.take_out(removal(id, &none))));
     let coming = async {
-        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
         commits.put(change("new")).await.unwrap();
         ids.iter().filter(|id| bench.count(id) > 0).count()
     };
     let (left, still_there) = tokio::join!(leaving, coming);
     assert!(left.iter().all(Result::is_ok));
     assert!(still_there > 10, "{still_there} of 20 were still there");
+}
+
+/// Who has a heartbeat, as the gateway itself tells it.
+async fn beating(bench: &Bench) -> BTreeSet<String> {
+    let connection = bench.online().await.connection;
+    let status = connection
+        .call("status", json!({}), Duration::from_secs(30))
+        .await
+        .unwrap();
+    let agents = status["heartbeat"]["agents"].as_array().unwrap().iter();
+    let on = agents.filter(|agent| agent["enabled"] == true);
+    on.map(|agent| agent["agentId"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Whatever the default says, our coming and going changes it for nobody else.
+#[tokio::test(start_paused = true)]
+async fn whoever_beats_does_so_while_we_come_and_go() {
+    for contract in CONTRACTS {
+        for default in [
+            Value::Null,
+            json!({}),
+            json!({ "every": "1h" }),
+            json!({ "target": "last" }),
+        ] {
+            let bench = Bench::of(contract).await;
+            let told = format!("{contract:?} {default}");
+            bench
+                .write_as_another(&json!({ "agents": { "defaults": { "heartbeat": default } } }))
+                .await;
+            bench.settled().await;
+            let before = beating(&bench).await;
+            let preserved = bench.session.commits().put(change("a")).await.unwrap().preserved;
+            bench.settled().await;
+            let with_us = beating(&bench).await;
+            let others: BTreeSet<String> = with_us.iter().filter(|agent| *agent != "a").cloned().collect();
+            assert_eq!((&others, with_us.contains("a")), (&before, true), "{told}");
+            bench
+                .session
+                .commits()
+                .take_out(removal("a", &preserved))
+                .await
+                .unwrap();
+            bench.settled().await;
+            assert_eq!(beating(&bench).await, before, "{told}");
+        }
+    }
 }

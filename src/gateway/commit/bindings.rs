@@ -72,7 +72,7 @@ pub(super) fn bound(now: &[Value], repeated: &[Value], changes: &[EntryChange]) 
 /// As the gateway would normalise it.
 pub(super) fn holder_of(item: &Value) -> String {
     let id = item.get("agentId").and_then(Value::as_str).unwrap_or_default();
-    AgentId::normalised(id).map_or_else(|| id.to_owned(), |agent| agent.to_string())
+    AgentId::normalised(id).to_string()
 }
 
 #[cfg(test)]

@@ -31,16 +31,14 @@ pub(super) fn preserve(
     let mut preserved: BTreeSet<AgentId> = known
         .iter()
         .filter(|agent| is_untouched(now, agent) && !differences_name(differences, agent))
+        // Who is managed with a block of its own, and be it an empty one, has it by its own will.
+        .filter(|agent| !wants_a_block(changes, agent))
         .cloned()
         .collect();
     if is_needed(now, differences, leaving, &preserved) {
         if !has_any_block(now) {
-            let is_decided = |agent: &AgentId| {
-                let of = changes.iter().find(|change| change.agent == *agent);
-                of.is_some_and(|change| change.fields.contains_key(HEARTBEAT))
-            };
             let silenced = beating_by_default(contract, now).into_iter();
-            for agent in silenced.filter(|agent| !is_decided(agent)) {
+            for agent in silenced.filter(|agent| !is_decided(changes, agent)) {
                 let fields = differences.entry(agent.clone()).or_default();
                 fields.insert(HEARTBEAT.to_owned(), json!({}));
                 preserved.insert(agent);
@@ -58,6 +56,17 @@ pub(super) fn preserve(
         }
     }
     preserved
+}
+
+/// Whether somebody says what its heartbeat shall be, or that it shall have none.
+fn is_decided(changes: &[EntryChange], agent: &AgentId) -> bool {
+    let mut of = changes.iter().filter(|change| change.agent == *agent);
+    of.any(|change| change.fields.contains_key(HEARTBEAT))
+}
+
+fn wants_a_block(changes: &[EntryChange], agent: &AgentId) -> bool {
+    let mut of = changes.iter().filter(|change| change.agent == *agent);
+    of.any(|change| has_block(&change.fields))
 }
 
 /// Whether a block is left, after this write, beside those of the preserved: without them, it would silence them.
@@ -109,11 +118,11 @@ pub(super) fn beating_by_default(contract: &Contract, now: &Configuration) -> Ve
             .and_then(Value::as_str)
     };
     let main = || AgentId::parse(MAIN).into_iter();
-    let id_of = |item: &Value| AgentId::normalised(item.get("id")?.as_str()?);
+    let id_of = |item: &Value| item.get("id")?.as_str().map(AgentId::normalised);
     match contract.roster {
         Roster::Entries if now.entries.is_empty() => main().collect(),
         Roster::Entries => {
-            let named = named("agentId").and_then(AgentId::normalised);
+            let named = named("agentId").map(AgentId::normalised);
             let alone = now.entries.keys().next().filter(|_| now.entries.len() == 1);
             // In the gateway's own order. A second agent makes it put down the first as heartbeat and system agent; only of a
             // roster that was written by hand all or none can have one.
@@ -123,9 +132,9 @@ pub(super) fn beating_by_default(contract: &Contract, now: &Configuration) -> Ve
                 (None, false) => now.system_agent.as_ref().or(alone).into_iter().cloned().collect(),
             }
         }
-        // Before 2026.8 a default with an interval wakes everybody, one without only the default agent.
         Roster::MergedList | Roster::ReplacedList if now.list.is_empty() => main().collect(),
-        Roster::MergedList | Roster::ReplacedList if named("every").is_some() => {
+        // Whatever the default says, and be it nothing: that there is one gives all of them a heartbeat. Not so on 2026.2.9.
+        Roster::MergedList if default.is_some_and(Value::is_object) => {
             now.list.iter().filter_map(id_of).collect()
         }
         Roster::MergedList | Roster::ReplacedList => {

@@ -8,7 +8,7 @@
 //!
 //! What to write is worked out by pure parts: [`patch`] (what differs), [`bindings`], [`heartbeat`] (blocks of others that
 //! come and go with ours), [`write`] (as much as goes at once; [`size`]), [`roster`] (how it is said), [`blame`] (who is at
-//! fault). [`committer`] does it.
+//! fault), [`queue`] (what goes together). [`check`] asks the gateway's schema, [`committer`] does it.
 
 mod bindings;
 mod blame;
@@ -132,7 +132,11 @@ pub enum NotCommitted {
 pub struct Commits {
     deposits: mpsc::Sender<Deposit>,
     at: Address,
+    preserved: watch::Receiver<Preserved>,
 }
+
+/// Who has, or may have, an empty heartbeat block by our hand, at which gateway.
+type Preserved = (Address, BTreeSet<AgentId>);
 
 /// 2026.9.6 takes 8.7 s for 100 new entries, 64 s for 300: more in one write would only hold up those that come next.
 const LARGEST: usize = 100;
@@ -181,8 +185,23 @@ impl Commits {
     ) -> Self {
         let (deposits, taken) = mpsc::channel(LARGEST);
         let at = wanted.borrow().target.address.clone();
-        tokio::spawn(Committer::new(wanted, online, readings, seed).run(taken));
-        Self { deposits, at }
+        let (tell, preserved) = watch::channel((at.clone(), BTreeSet::new()));
+        tokio::spawn(Committer::new(wanted, online, readings, tell, seed).run(taken));
+        Self {
+            deposits,
+            at,
+            preserved,
+        }
+    }
+
+    /// As [`Committed::preserved`], also after a write whose outcome nobody knows: to be kept before it is forgotten here.
+    pub fn preserved(&self) -> BTreeSet<AgentId> {
+        let (at, preserved) = &*self.preserved.borrow();
+        if *at == self.at {
+            preserved.clone()
+        } else {
+            BTreeSet::new()
+        }
     }
 
     /// For the gateway at this address.
@@ -190,12 +209,13 @@ impl Commits {
         Self {
             deposits: self.deposits.clone(),
             at,
+            preserved: self.preserved.clone(),
         }
     }
 
     /// Comes back when the entry holds the change, or says why it does not.
     pub fn put(&self, change: EntryChange) -> impl Future<Output = Result<Committed, NotCommitted>> + use<> {
-        let Self { deposits, at } = self.clone();
+        let Self { deposits, at, .. } = self.clone();
         async move {
             let (result, answered) = oneshot::channel();
             let put = Deposit::Put(Put { at, change, result });
@@ -208,7 +228,7 @@ impl Commits {
     /// what the gateway lets shrink too far at once goes in steps, and blocks of others that were there for the sake of
     /// ours go with the last of ours.
     pub fn take_out(&self, removal: Removal) -> impl Future<Output = Result<Removed, NotCommitted>> + use<> {
-        let Self { deposits, at } = self.clone();
+        let Self { deposits, at, .. } = self.clone();
         async move {
             let (result, answered) = oneshot::channel();
             let take_out = Deposit::TakeOut(TakeOut { at, removal, result });

@@ -15,7 +15,6 @@ use crate::gateway::contract::{Contract, Roster};
 use crate::gateway::names::AgentId;
 
 /// The next write.
-#[derive(Debug)]
 pub(super) struct Patch {
     /// None: everything is as wanted.
     pub(super) raw: Option<Value>,
@@ -85,7 +84,7 @@ pub(super) fn patch_of(
         differences,
         bindings: list,
     };
-    let more = write.keep_within_bounds(contract, now, caution, known.len());
+    let more = write.keep_within_bounds(contract, now, caution, known);
     let preserved = heartbeat::preserve(contract, now, changes, &mut write.differences, None, known);
     Patch {
         more,
@@ -122,7 +121,7 @@ pub(super) fn farewell_of(
         differences,
         bindings: None,
     };
-    let more = write.keep_within_bounds(contract, now, caution, known.len());
+    let more = write.keep_within_bounds(contract, now, caution, known);
     // While some of it is still to go, its block is one like any other.
     let goes_next = (!more).then_some(leaving);
     let preserved = heartbeat::preserve(contract, now, &[], &mut write.differences, goes_next, known);
@@ -161,6 +160,26 @@ fn known_to(contract: &Contract, agent: &AgentId, fields: &Entry, left_out: &mut
     fields
 }
 
+/// Whether a placeholder stands where a wanted value would have to be compared with it: alone, or in a list, which is
+/// compared as a whole. What is to go need not be compared.
+fn hides(used: &Value, wanted: &Value) -> bool {
+    match (used, wanted) {
+        (_, Value::Null) => false,
+        (Value::String(used), _) => used == REDACTED,
+        (Value::Array(_), Value::Array(_)) => holds_a_placeholder(used),
+        (Value::Array(_) | Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_), _) => false,
+    }
+}
+
+fn holds_a_placeholder(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text == REDACTED,
+        Value::Array(items) => items.iter().any(holds_a_placeholder),
+        Value::Object(fields) => fields.values().any(holds_a_placeholder),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 /// An entry as a gateway uses it, and as its file has it: `${NAME}` and `~` are as good as what they stand for.
 struct Both<'a> {
     used: &'a Entry,
@@ -182,7 +201,7 @@ impl Both<'_> {
                 (None, Value::Null) => {}
                 (Some(used), wanted) if used == wanted => {}
                 (Some(_), wanted) if written == Some(wanted) => {}
-                (Some(Value::String(used)), _) if used == REDACTED => hidden.push(at),
+                (Some(used), _) if hides(used, wanted) => hidden.push(at),
                 (Some(Value::Object(used)), Value::Object(wanted)) => {
                     let written = written.and_then(Value::as_object);
                     let inner = Both { used, written }.difference(wanted, &at, hidden);

@@ -63,8 +63,8 @@ fn replaced_list_patch(now: &Configuration, differences: &BTreeMap<AgentId, Entr
         .iter()
         .zip(&now.written.list)
         .map(|(item, written)| {
-            let id = item.get("id").and_then(Value::as_str).unwrap_or_default();
-            let changed = AgentId::normalised(id).and_then(|agent| rest.remove(&agent));
+            let id = item.get("id").and_then(Value::as_str);
+            let changed = id.and_then(|id| rest.remove(&AgentId::normalised(id)));
             match (changed, written) {
                 (Some(fields), Value::Object(written)) => Value::Object(merged(written, &fields)),
                 (Some(_) | None, written) => written.clone(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::heartbeat;
 use super::patch::{Patch, merged};
 use super::roster;
 use super::size::{self, Caution};
@@ -19,18 +20,23 @@ pub(super) struct Write {
 }
 
 impl Write {
-    /// Leaves of it what one write may carry; whether that is less. `may_go` is how many empty heartbeat blocks may come to
-    /// go along.
+    /// Leaves of it what one write may carry; whether that is less. The empty heartbeat blocks of `known` may have to go
+    /// along.
     pub(super) fn keep_within_bounds(
         &mut self,
         contract: &Contract,
         now: &Configuration,
         caution: Caution,
-        may_go: usize,
+        known: &BTreeSet<AgentId>,
     ) -> bool {
         let mut is_less = false;
         if let Some(allowance) = allowance(contract, now, caution) {
-            let mut allowance = allowance.saturating_sub(may_go * EMPTY_BLOCK);
+            let may_go = known
+                .iter()
+                .filter(|agent| heartbeat::is_untouched(now, agent))
+                .count();
+            // Where they are most of what may go, they find room in a write of their own.
+            let mut allowance = allowance - (may_go * EMPTY_BLOCK).min(allowance / 2);
             if self.shrinks_by(now) > allowance {
                 is_less = true;
                 self.shrink(now, &mut allowance);
@@ -53,11 +59,18 @@ impl Write {
         let replace_paths = self.replace_paths(contract, now);
         let Self {
             differences,
-            bindings,
+            mut bindings,
         } = self;
         let entries = differences.len();
         let is_empty = entries == 0 && bindings.is_none();
-        let mut raw = if entries == 0 {
+        let mut repeats_list = false;
+        if contract.roster == Roster::ReplacedList && !is_empty {
+            // A write of one of them spells out the variables of the other.
+            repeats_list = now.written.list != now.list;
+            let spelled_out = now.written.bindings != now.bindings;
+            bindings = bindings.or_else(|| spelled_out.then(|| now.written.bindings.clone()));
+        }
+        let mut raw = if entries == 0 && !repeats_list {
             json!({})
         } else {
             roster::patch_of(contract, now, &differences)

@@ -236,7 +236,7 @@ const ITS_ROSTER: &[Case] = cases! {
     ALL roster::deleting_takes_the_bindings_along;
     ALL roster::a_write_that_halves_the_file;
     ALL heartbeats::the_first_block_and_the_others;
-    NEWER heartbeats::the_default_of_all;
+    ALL heartbeats::the_default_of_all;
     NEWEST heartbeats::no_agent_is_named;
     ALL heartbeats::the_switch_for_all;
     NEWER restarts::a_restart_on_request;

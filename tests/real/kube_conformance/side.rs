@@ -192,7 +192,8 @@ fn parsed(text: &str, watch: bool) -> Value {
     }
     let lines: Result<Vec<Value>, _> = text.lines().map(serde_json::from_str).collect();
     match lines {
-        Ok(events) if !events.is_empty() => events
+        // A watch that told nothing is one that told what is left out.
+        Ok(events) if watch || !events.is_empty() => events
             .into_iter()
             .filter(|event| {
                 let end = "/object/metadata/annotations/k8s.io~1initial-events-end";

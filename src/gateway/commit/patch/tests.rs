@@ -84,8 +84,15 @@ fn the_first_heartbeat_block_silences_nobody() {
     assert_eq!(preserved(&V2026_7_35, json!({ "list": two })), ["first"]);
     let chosen = json!([{ "id": "first" }, { "id": "second", "default": true }]);
     assert_eq!(preserved(&V2026_7_35, json!({ "list": chosen })), ["second"]);
-    let all = json!({ "list": two, "defaults": { "heartbeat": { "every": "1h" } } });
-    assert_eq!(preserved(&V2026_7_35, all), ["first", "second"]);
+    for default in [json!({}), json!({ "every": "1h" }), json!({ "target": "last" })] {
+        let all = json!({ "list": two, "defaults": { "heartbeat": default } });
+        assert_eq!(
+            preserved(&V2026_7_35, all.clone()),
+            ["first", "second"],
+            "{default}"
+        );
+        assert_eq!(preserved(&V2026_2_9, all), ["first"], "{default}");
+    }
     let not_the_first =
         json!({ "list": [{ "id": "first" }, { "id": "second", "heartbeat": { "every": "1h" } }] });
     assert!(preserved(&V2026_7_35, not_the_first).is_empty());
@@ -456,7 +463,7 @@ fn settle(
 /// Whoever beat and is not ours still does, and nobody has begun to but whom the gateway has chosen.
 fn still(before: &BTreeSet<AgentId>, gateway: &Gateway, ours: &BTreeSet<AgentId>) -> Result<(), String> {
     let after = gateway.beating();
-    let chosen = BTreeSet::from_iter(heartbeat::beating_by_default(gateway.contract, &gateway.read()));
+    let chosen = gateway.chosen();
     let lost = &(before - ours) - &after;
     let new = &(&(&after - before) - &chosen) - ours;
     if lost.is_empty() && new.is_empty() {
@@ -595,9 +602,13 @@ proptest! {
         there in proptest::collection::vec(any_block(), 2),
         wanted in proptest::collection::vec(any_block(), 2),
         foreign in any_block(), main in any::<bool>(), which in 0..3usize, first_goes in any::<bool>(),
+        default in prop_oneof![Just(None), Just(Some(json!({}))), Just(Some(json!({ "every": "1h" })))],
     ) {
         let contract = CONTRACTS[which];
         let mut gateway = Gateway::new(contract, &[]);
+        if let Some(default) = default {
+            gateway.document["agents"]["defaults"] = json!({ "heartbeat": default });
+        }
         let of = |block: &Value| json!({ "workspace": "/w", "heartbeat": block });
         let write = |gateway: &mut Gateway, agent: &str, block: &Value, known: &BTreeSet<AgentId>| {
             let wanted = change(agent, &of(block));

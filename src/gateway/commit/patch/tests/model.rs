@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::super::heartbeat::beating_by_default;
 use super::super::super::write::count;
 use super::*;
 
@@ -44,15 +43,51 @@ impl Gateway {
 
     /// Who has a heartbeat: whoever has a block, and while nobody has one, whom the gateway has chosen.
     pub(super) fn beating(&self) -> BTreeSet<AgentId> {
-        let now = self.read();
-        let has_block = |entry: &Entry| entry.get(HEARTBEAT).is_some_and(Value::is_object);
-        let with_block = now.entries.iter().filter(|(_, entry)| has_block(entry));
-        let with_block: BTreeSet<AgentId> = with_block.map(|(agent, _)| agent.clone()).collect();
+        let with_block = self.ids(|entry| entry["heartbeat"].is_object());
         if with_block.is_empty() {
-            beating_by_default(self.contract, &now).into_iter().collect()
+            self.chosen()
         } else {
             with_block
         }
+    }
+
+    /// As the three versions choose, in their own words.
+    pub(super) fn chosen(&self) -> BTreeSet<AgentId> {
+        let agents = &self.document["agents"];
+        let default = &agents["defaults"]["heartbeat"];
+        let all = self.ids(|_| true);
+        let named = |at: &Value| at.as_str().map(|id| BTreeSet::from([AgentId::normalised(id)]));
+        let main = BTreeSet::from([id("main")]);
+        let of_list = || {
+            let list = agents["list"].as_array();
+            let marked = list.and_then(|list| list.iter().find(|item| item["default"] == true));
+            let first = marked.or(list.and_then(|list| list.first()));
+            first.and_then(|item| named(&item["id"])).unwrap_or(main.clone())
+        };
+        if all.is_empty() {
+            return main;
+        }
+        if self.contract == &V2026_9_6 {
+            named(&default["agentId"])
+                .or_else(|| default.is_object().then(|| all.clone()))
+                .or_else(|| named(&agents["defaults"]["systemAgent"]["agentId"]))
+                .unwrap_or_else(|| if all.len() == 1 { all } else { BTreeSet::new() })
+        } else if self.contract == &V2026_7_35 && default.is_object() {
+            all
+        } else {
+            of_list()
+        }
+    }
+
+    fn ids(&self, which: impl Fn(&Value) -> bool) -> BTreeSet<AgentId> {
+        let agents = &self.document["agents"];
+        let entries = agents["entries"].as_object().into_iter().flatten();
+        let entries = entries.map(|(id, entry)| (id.as_str(), entry));
+        let list = agents["list"].as_array().into_iter().flatten();
+        let all = entries.chain(list.map(|item| (item["id"].as_str().unwrap(), item)));
+        all.filter(|(_, entry)| which(entry))
+            .map(|(id, _)| AgentId::normalised(id))
+            .collect()
     }
 
     /// The document after a write, or why the gateway refuses it.
@@ -60,7 +95,12 @@ impl Gateway {
         let raw = patch.raw.as_ref().unwrap();
         self.pin_the_default();
         let mut lost = Vec::new();
-        let mut after = self.merged(Some(&self.document), raw, "", &patch.replace_paths, &mut lost);
+        // A 2026.2.9 merges into what it uses, and so writes down the values of all variables that it is not sent.
+        let base = match self.contract.roster {
+            Roster::ReplacedList => used(&self.document),
+            Roster::Entries | Roster::MergedList => self.document.clone(),
+        };
+        let mut after = self.merged(Some(&base), raw, "", &patch.replace_paths, &mut lost);
         if let Some(path) = lost.first() {
             return Err(format!(
                 "would remove entries from {path}, confirmed: {:?}",
