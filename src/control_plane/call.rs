@@ -586,12 +586,15 @@ pub(super) fn decoded(part: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::control_plane::kinds;
 
     fn call(method: &str, path: &str, query: &str) -> Result<Call, u16> {
-        let kinds = kinds::served(&crate::resource::definitions()).unwrap();
-        Call::of(&kinds, User::admin(), Asked::read(method, path, query)).map_err(|status| status.code)
+        static KINDS: LazyLock<Kinds> =
+            LazyLock::new(|| kinds::served(&crate::resource::definitions()).unwrap());
+        Call::of(&KINDS, User::admin(), Asked::read(method, path, query)).map_err(|status| status.code)
     }
 
     fn deed(method: &str, path: &str, query: &str) -> (String, Option<String>) {

@@ -141,7 +141,7 @@ impl ControlPlane {
         self.check_namespace(call, name.unwrap_or_default())?;
         let made = registry::create(call, sent, by, manager, &self.moment())?;
         let registry::Made { object, warnings } = made;
-        self.admit(call, &object)?;
+        self.admit(call, &object, None)?;
         if call.verb != Verb::Create {
             self.check(&call.user, &call.creation())?;
         }
@@ -224,7 +224,7 @@ impl ControlPlane {
                 Updated::Put(object) => (false, object),
                 Updated::Gone(object) => (true, object),
             };
-            self.admit(call, &shown)?;
+            self.admit(call, &shown, Some(&stored))?;
             if call.options.dry_run {
                 return Ok(answer(Shown::Object(shown)));
             }

@@ -18,4 +18,5 @@ mod anything;
 mod bed;
 mod bodies;
 mod connections;
+mod rights;
 mod watches;

@@ -437,7 +437,8 @@ fn read(call: &Call, content_type: &str, bytes: &[u8]) -> Result<registry::Body,
         Some(_) => return Err(no_json("json: cannot unmarshal the kind into a string")),
     };
     if call.kind.nature == Nature::Custom && named.is_empty() {
-        let why = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(bytes));
+        let shown = patch::beginning(&String::from_utf8_lossy(bytes));
+        let why = format!("Object 'Kind' is missing in '{shown}'");
         return Err(unrecognized(call, &why, bytes));
     }
     let twice = duplicates.iter().map(body::duplicate).collect();
