@@ -125,7 +125,7 @@ impl ControlPlane {
         let grants = if is_role {
             rules_of(object.fields().get("rules"))?
         } else {
-            self.rules_behind(object, call.namespace.as_deref())?
+            self.rules_behind(call, object)?
         };
         let policy = self.policy();
         let held: Vec<&PolicyRule> = policy.rules_of(&call.user, call.namespace.as_deref()).collect();
@@ -156,24 +156,23 @@ impl ControlPlane {
         self.may(&call.user, &deed)
     }
 
-    /// Who binds a Role that is not there would grant what nobody has looked at.
-    fn rules_behind(&self, binding: &Object, namespace: Option<&str>) -> Result<Vec<PolicyRule>, Status> {
+    /// Who binds a Role that is not there would grant what nobody has looked at. The refusal names it as a binding, as the API
+    /// server's does.
+    fn rules_behind(&self, call: &Call, binding: &Object) -> Result<Vec<PolicyRule>, Status> {
         let role = binding.fields().get("roleRef").cloned().unwrap_or(Value::Null);
         let RoleRef { kind, name, .. } = serde_json::from_value(role).map_err(Status::internal)?;
         let (plural, namespace) = match kind.as_str() {
             "ClusterRole" => ("clusterroles", None),
-            "Role" => ("roles", namespace),
+            "Role" => ("roles", call.namespace.as_deref()),
             other => {
                 let why = format!("unsupported role reference kind: {other:?}");
                 return Err(Status::internal(why));
             }
         };
-        let kind = self.kinds().find(RBAC, "v1", plural);
-        let kind = kind.ok_or_else(Status::no_such_resource)?;
-        let resource = ResourceName::new(&kind.storage()).map_err(Status::internal)?;
-        let key = Key::new(&resource, namespace, &name).map_err(|_| Status::not_found(kind, &name))?;
-        let found = self.store().get(&key);
-        let found = found.ok_or_else(|| Status::not_found(kind, &name))?;
+        let resource = ResourceName::new(&format!("{plural}.{RBAC}")).map_err(Status::internal)?;
+        let missing = || Status::not_found(&call.kind, &name);
+        let key = Key::new(&resource, namespace, &name).map_err(|_| missing())?;
+        let found = self.store().get(&key).ok_or_else(missing)?;
         let role = found.object().map_err(Status::internal)?;
         rules_of(role.fields().get("rules"))
     }
