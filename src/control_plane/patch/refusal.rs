@@ -73,15 +73,11 @@ pub fn invalid_result(subject: &Subject, result: &Value, why: &str) -> Status {
     let shown = if subject.is_secret() {
         "<secret contents redacted>".to_owned()
     } else {
-        beginning(&result.to_string())
+        super::typed::value::quoted(&beginning(&result.to_string()))
     };
     let cause = Cause {
         reason: "FieldValueInvalid",
-        message: format!(
-            "Invalid value: {}: {}",
-            super::typed::value::quoted(&shown),
-            beginning(why)
-        ),
+        message: format!("Invalid value: {shown}: {}", beginning(why)),
         field: "patch".to_owned(),
     };
     invalid(" \"\"", Details::default(), vec![cause])
