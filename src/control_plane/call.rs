@@ -1,12 +1,27 @@
 //! What a request asks for: path, query and headers, parsed once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::access::{Deed, User};
 use super::kind::{Kind, Kinds, Nature, Subresource, Verb};
 use super::patch;
+use super::selector;
 use super::status::{Cause, Status};
+
+/// A request as it is written, before it is known whether anything of the sort is served. Whether it may be done and what is
+/// done are both taken from this one reading: two would be two opinions, and the gap between them a way in.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    method: String,
+    /// Decoded, as it came: rules for paths are about these very letters.
+    written: String,
+    path: Path,
+    /// None: no verb goes with the method.
+    verb: Option<Verb>,
+    options: Result<Options, Status>,
+}
 
 /// A request for objects.
 #[derive(Debug, Clone)]
@@ -102,8 +117,8 @@ pub enum Path {
 
 impl Path {
     /// Takes the parts after `/api/v1` or `/apis/<group>/<version>`; fewer parts are discovery.
-    pub fn parse(path: &str) -> Self {
-        let parts: Vec<String> = decoded(path)
+    fn parse(path: &str) -> Self {
+        let parts: Vec<String> = path
             .split('/')
             .filter(|part| !part.is_empty())
             .map(str::to_owned)
@@ -146,7 +161,15 @@ impl Path {
 
 impl Call {
     /// Err: nothing of the sort is served, or not by this method.
-    pub fn of(kinds: &Kinds, user: User, method: &str, path: Path, query: &str) -> Result<Self, Status> {
+    pub fn of(kinds: &Kinds, user: User, asked: Asked) -> Result<Self, Status> {
+        let Asked {
+            method,
+            written: _,
+            path,
+            verb,
+            options,
+        } = asked;
+        let method = method.as_str();
         let Path::Objects {
             group,
             version,
@@ -184,13 +207,10 @@ impl Call {
                     })?,
             ),
         };
-        let mut watch = false;
-        let mut options = Options::parse(query, &mut watch)?;
-        if watched {
-            watch = true;
-            if let Some(name) = name.take() {
-                options.field_selector = format!("metadata.name={name}");
-            }
+        let mut options = options?;
+        // There is no such route to Kubernetes' own kinds; at a custom one any method watches, as the deed says.
+        if watched && !reads_by(method) && kind.nature != Nature::Custom {
+            return Err(Status::method_not_allowed());
         }
         if let Some(name) = name.as_deref()
             && let Some(why) = unspeakable(name)
@@ -199,6 +219,9 @@ impl Call {
                 "Name parameter invalid: {name:?}: {why}"
             )));
         }
+        if watched && let Some(name) = name.take() {
+            options.watch_one(&name)?;
+        }
         if method == "HEAD" && kind.nature != Nature::Custom {
             return Err(Status::method_not_allowed());
         }
@@ -206,13 +229,16 @@ impl Call {
             return Err(Status::no_such_resource());
         }
         if kind.nature == Nature::Custom
-            && matches!(method, "PUT" | "PATCH")
+            && matches!(verb, Some(Verb::Update | Verb::Patch))
             && name.is_none()
             && namespace.is_some()
         {
             return Err(Status::bad_request("name must be provided"));
         }
-        let verb = verb(method, name.is_some(), watch).ok_or_else(Status::method_not_allowed)?;
+        let nameless = matches!(verb, Some(Verb::Update | Verb::Patch)) && name.is_none();
+        let verb = verb
+            .filter(|_| !nameless)
+            .ok_or_else(Status::method_not_allowed)?;
         let offered = match subresource {
             None => kind.offers(verb) && (namespace.is_some() || !kind.is_namespaced() || reads(verb)),
             Some(Subresource::Status) => matches!(verb, Verb::Get | Verb::Patch | Verb::Update),
@@ -241,61 +267,125 @@ impl Call {
     }
 }
 
-impl Path {
+impl Asked {
+    pub fn read(method: &str, path: &str, query: &str) -> Self {
+        let written = decoded(path);
+        let path = Path::parse(&written);
+        let mut watch = false;
+        let options = Options::parse(query, &mut watch);
+        let verb = match &path {
+            // Whatever the method: it is refused later where it does not read.
+            Path::Objects { watched: true, .. } => Some(Verb::Watch),
+            Path::Objects { name, .. } => verb(method, name.is_some(), watch),
+            Path::Other(_) => None,
+        };
+        Self {
+            method: method.to_owned(),
+            written,
+            path,
+            verb,
+            options,
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What is done there, whether it is served or not: who may not do it is not told.
-    pub fn deed(&self, method: &str, query: &str) -> Deed {
-        let (group, plural, namespace, name, subresource, watched) = match self {
-            Self::Objects {
+    pub fn deed(&self) -> Deed {
+        let (group, plural, namespace, name, subresource) = match &self.path {
+            Path::Objects {
                 group,
                 version: _,
                 plural,
                 namespace,
                 name,
                 subresource,
-                watched,
-            } => (group, plural, namespace, name, subresource, watched),
-            Self::Other(parts) => {
+                watched: _,
+            } => (group, plural, namespace, name, subresource),
+            Path::Other(_) => {
                 return Deed::Path {
-                    verb: method.to_lowercase(),
-                    path: format!("/{}", parts.join("/")),
+                    verb: self.method.to_lowercase(),
+                    path: self.written.clone(),
                 };
             }
         };
-        let mut watch = false;
-        let options = Options::parse(query, &mut watch).unwrap_or_default();
-        let verb = match verb(method, name.is_some(), watch) {
-            Some(_) if *watched => Verb::Watch.name().to_owned(),
-            Some(verb) => verb.name().to_owned(),
-            None => method.to_lowercase(),
-        };
-        let is_namespace = group.is_empty() && plural == "namespaces";
         Deed::Objects {
-            verb,
+            verb: self.verb.map(|verb| verb.name().to_owned()).unwrap_or_default(),
             group: group.clone(),
-            resource: match subresource {
+            resource: match subresource.as_deref().and_then(|below| below.split('/').next()) {
                 Some(subresource) => format!("{plural}/{subresource}"),
                 None => plural.clone(),
             },
             // A namespace itself is judged as within it.
-            namespace: if is_namespace {
+            namespace: if plural == "namespaces" {
                 name.clone()
             } else {
                 namespace.clone()
             },
-            name: name.clone().or_else(|| options.only_name()),
+            name: name.clone().or_else(|| self.selected_name()),
+        }
+    }
+
+    /// A look at those of one name is about that name. What writes is never about less than it may reach, and a watched path
+    /// has no selector to go by.
+    fn selected_name(&self) -> Option<String> {
+        let watched = matches!(self.path, Path::Objects { watched: true, .. });
+        let looks = matches!(self.verb, Some(Verb::List | Verb::Watch)) && !watched;
+        let options = self.options.as_ref().ok().filter(|_| looks)?;
+        let name = selector::exact_name(&options.field_selector)?;
+        (!name.contains('/') && unspeakable(&name).is_none()).then_some(name)
+    }
+}
+
+fn reads_by(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD")
+}
+
+impl Call {
+    /// To make what a change found missing.
+    pub fn creation(&self) -> Deed {
+        let Self {
+            user: _,
+            kind,
+            namespace,
+            name,
+            subresource,
+            verb: _,
+            options: _,
+        } = self;
+        let plural = &kind.names.plural;
+        Deed::Objects {
+            verb: Verb::Create.name().to_owned(),
+            group: kind.group.clone(),
+            resource: match subresource {
+                Some(subresource) => format!("{plural}/{}", subresource.name()),
+                None => plural.clone(),
+            },
+            namespace: if kind.nature == Nature::Namespace {
+                name.clone()
+            } else {
+                namespace.clone()
+            },
+            name: name.clone(),
         }
     }
 }
 
 impl Options {
-    /// A selector that leaves one name is about that name.
-    fn only_name(&self) -> Option<String> {
-        let mut terms = self.field_selector.split(',');
-        terms.find_map(|term| {
-            let (field, name) = term.split_once('=')?;
-            let name = name.trim_start_matches('=');
-            (field == "metadata.name" && !name.is_empty()).then(|| name.to_owned())
-        })
+    /// The name is in the path; a selector beside it must be about the same one.
+    fn watch_one(&mut self, name: &str) -> Result<(), Status> {
+        if self.field_selector.is_empty() {
+            self.field_selector = selector::of_name(name);
+            return Ok(());
+        }
+        if selector::exact_name(&self.field_selector).as_deref() == Some(name) {
+            return Ok(());
+        }
+        Err(Status::bad_request(
+            "fieldSelector metadata.name doesn't match requested name",
+        ))
     }
 }
 
@@ -313,8 +403,8 @@ fn verb(method: &str, named: bool, watch: bool) -> Option<Verb> {
         ("GET" | "HEAD", false) if watch => Some(Verb::Watch),
         ("GET" | "HEAD", false) => Some(Verb::List),
         ("POST", _) => Some(Verb::Create),
-        ("PUT", true) => Some(Verb::Update),
-        ("PATCH", true) => Some(Verb::Patch),
+        ("PUT", _) => Some(Verb::Update),
+        ("PATCH", _) => Some(Verb::Patch),
         ("DELETE", true) => Some(Verb::Delete),
         ("DELETE", false) => Some(Verb::DeleteCollection),
         _ => None,
@@ -324,10 +414,21 @@ fn verb(method: &str, named: bool, watch: bool) -> Option<Verb> {
 impl Options {
     fn parse(query: &str, watch: &mut bool) -> Result<Self, Status> {
         let mut options = Self::default();
+        // Read first: a list that cannot be understood for another reason is still a watch.
+        for (_, value) in url::form_urlencoded::parse(query.as_bytes())
+            .filter(|(key, _)| key == "watch")
+            .take(1)
+        {
+            *watch = is_yes(&value);
+        }
+        let mut seen = BTreeSet::new();
         for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            let yes = || matches!(value.as_ref(), "true" | "1" | "True");
+            // What is said twice counts as it was said first.
+            if key != "dryRun" && !seen.insert(key.clone()) {
+                continue;
+            }
+            let yes = || is_yes(&value);
             match key.as_ref() {
-                "watch" => *watch = yes() || value.is_empty(),
                 "dryRun" => {
                     options.dry_run = true;
                     options.dry_run_words.push(value.into_owned());
@@ -385,7 +486,7 @@ impl Options {
                         _ => Include::Unknown(value.into_owned()),
                     };
                 }
-                "pretty" => options.pretty = yes(),
+                "pretty" => options.pretty = matches!(value.as_ref(), "true" | "1" | "True"),
                 // Unknown options are ignored, as the API server does.
                 _ => {}
             }
@@ -452,6 +553,11 @@ impl Propagation {
     }
 }
 
+/// All but these two words say yes, and so does none.
+fn is_yes(value: &str) -> bool {
+    value != "0" && !value.eq_ignore_ascii_case("false")
+}
+
 fn number(value: &str) -> Result<Option<i64>, Status> {
     if value.is_empty() {
         return Ok(None);
@@ -481,12 +587,101 @@ pub(super) fn decoded(part: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::control_plane::kinds;
 
     fn call(method: &str, path: &str, query: &str) -> Result<Call, u16> {
-        let kinds = kinds::served(&crate::resource::definitions()).unwrap();
-        Call::of(&kinds, User::admin(), method, Path::parse(path), query).map_err(|status| status.code)
+        static KINDS: LazyLock<Kinds> =
+            LazyLock::new(|| kinds::served(&crate::resource::definitions()).unwrap());
+        Call::of(&KINDS, User::admin(), Asked::read(method, path, query)).map_err(|status| status.code)
+    }
+
+    fn deed(method: &str, path: &str, query: &str) -> (String, Option<String>) {
+        match Asked::read(method, path, query).deed() {
+            Deed::Objects { verb, name, .. } => (verb, name),
+            Deed::Path { verb, path } => (verb, Some(path)),
+        }
+    }
+
+    #[test]
+    fn a_watched_path_is_watched_whatever_the_method_and_only_read() {
+        for (path, written) in [
+            ("/api/v1/watch/namespaces/n/secrets", Err(405)),
+            ("/api/v1/watch/namespaces/n/secrets/x", Err(405)),
+            (
+                "/apis/quartermaster.dev/v1alpha1/watch/namespaces/n/agents",
+                Ok(Verb::Watch),
+            ),
+            (
+                "/apis/quartermaster.dev/v1alpha1/watch/namespaces/n/agents/x",
+                Ok(Verb::Watch),
+            ),
+        ] {
+            for method in ["POST", "PUT", "PATCH", "DELETE"] {
+                assert_eq!(deed(method, path, "").0, "watch", "{method} {path}");
+                let done = call(method, path, "").map(|call| call.verb);
+                assert_eq!(done, written, "{method} {path}");
+            }
+            assert_eq!(call("GET", path, "").unwrap().verb, Verb::Watch, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_selector_names_one_object_only_where_it_leaves_no_other() {
+        const SECRETS: &str = "/api/v1/namespaces/n/secrets";
+        let named = |method: &str, selector: &str| {
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            deed(
+                method,
+                SECRETS,
+                &query.append_pair("fieldSelector", selector).finish(),
+            )
+            .1
+        };
+        let a = || Some("a".to_owned());
+        assert_eq!(named("GET", "metadata.name=a"), a());
+        assert_eq!(named("GET", "type!=x,metadata.name==a"), a());
+        for other in [
+            r"type!=x\,metadata.name=a",
+            "metadata.name!=a",
+            "metadata.name=",
+            "metadata.name=a/b",
+            "metadata.name=..",
+            r"metadata.name=a\b",
+            "metadata.name=a,x",
+        ] {
+            assert_eq!(named("GET", other), None, "{other}");
+        }
+        for method in ["POST", "PUT", "PATCH", "DELETE"] {
+            assert_eq!(named(method, "metadata.name=a"), None, "{method}");
+        }
+        assert_eq!(deed("DELETE", SECRETS, "").0, "deletecollection");
+        let watched = "/api/v1/watch/namespaces/n/secrets";
+        assert_eq!(deed("GET", watched, "fieldSelector=metadata.name%3Da").1, None);
+        let one = "/api/v1/watch/namespaces/n/secrets/a";
+        assert_eq!(deed("GET", one, "fieldSelector=metadata.name%3Db").1, a());
+        assert_eq!(
+            call("GET", one, "fieldSelector=metadata.name%3Db").err(),
+            Some(400)
+        );
+    }
+
+    #[test]
+    fn what_is_asked_twice_counts_once() {
+        let query = "watch=0&watch=1&fieldSelector=metadata.name%3Da&fieldSelector=";
+        let path = "/api/v1/namespaces/n/secrets";
+        let call = call("GET", path, query).unwrap();
+        assert_eq!(
+            (call.verb, call.options.field_selector.as_str()),
+            (Verb::List, "metadata.name=a")
+        );
+        assert_eq!(
+            deed("GET", path, query),
+            ("list".to_owned(), Some("a".to_owned()))
+        );
+        assert_eq!(deed("GET", path, "limit=x&watch=1").0, "watch");
     }
 
     #[test]

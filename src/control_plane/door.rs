@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::ControlPlane;
 use super::access::token::{AUDIENCE, Bearer, Claims, Wrong};
-use super::access::{Deed, MASTERS, Policy, User, rules};
+use super::access::{Deed, MASTERS, Policy, User, grant};
 use super::call::Call;
 use super::kind::{Kind, Nature};
 use super::object::Object;
@@ -99,12 +99,12 @@ impl ControlPlane {
             .collect()
     }
 
-    /// Nobody grants more than they may.
-    pub(super) fn admit(&self, call: &Call, object: &Object) -> Result<(), Status> {
+    /// Nobody grants more than they may. `before` is what is changed.
+    pub(super) fn admit(&self, call: &Call, object: &Object, before: Option<&Object>) -> Result<(), Status> {
         let kind = &call.kind;
-        let grants = match kind.nature {
-            Nature::Role => rules_of(object.fields().get("rules")),
-            Nature::RoleBinding => self.rules_behind(object, call.namespace.as_deref()),
+        let is_role = match kind.nature {
+            Nature::Role => true,
+            Nature::RoleBinding => false,
             Nature::Custom
             | Nature::Namespace
             | Nature::Secret
@@ -116,21 +116,27 @@ impl ControlPlane {
             | Nature::Definition
             | Nature::Review(_) => return Ok(()),
         };
-        if call.user.is_in(MASTERS) || self.may_grant(call, object) {
+        let free = call.user.is_in(MASTERS)
+            || before.is_some_and(|before| only_what_ends_it(before, object))
+            || self.may_grant(call, object);
+        if free {
             return Ok(());
         }
+        let grants = if is_role {
+            rules_of(object.fields().get("rules"))?
+        } else {
+            self.rules_behind(call, object)?
+        };
         let policy = self.policy();
         let held: Vec<&PolicyRule> = policy.rules_of(&call.user, call.namespace.as_deref()).collect();
-        match rules::beyond(&held, &grants).as_slice() {
-            [] => Ok(()),
-            rules => Err(too_much(kind, object, &call.user, rules)),
-        }
+        grant::check(&held, &grants).map_err(|refused| too_much(kind, object, &call.user, refused))
     }
 
     /// Some may grant what they have not: who may `escalate` Roles, or `bind` one.
     fn may_grant(&self, call: &Call, object: &Object) -> bool {
         let (verb, resource, name) = if call.kind.nature == Nature::Role {
-            ("escalate", call.kind.names.plural.as_str(), object.name())
+            // By the name in the path: a new one has none there.
+            ("escalate", call.kind.names.plural.as_str(), call.name.as_deref())
         } else {
             let role = object.fields().get("roleRef");
             let word = |name: &str| role.and_then(|role| role.get(name)?.as_str());
@@ -150,59 +156,64 @@ impl ControlPlane {
         self.may(&call.user, &deed)
     }
 
-    fn rules_behind(&self, binding: &Object, namespace: Option<&str>) -> Vec<PolicyRule> {
-        let role = binding.fields().get("roleRef").cloned().unwrap_or_default();
-        let Ok(RoleRef { kind, name, .. }) = serde_json::from_value(role) else {
-            return Vec::new();
+    /// Who binds a Role that is not there would grant what nobody has looked at. The refusal names it as a binding, as the API
+    /// server's does.
+    fn rules_behind(&self, call: &Call, binding: &Object) -> Result<Vec<PolicyRule>, Status> {
+        let role = binding.fields().get("roleRef").cloned().unwrap_or(Value::Null);
+        let RoleRef { kind, name, .. } = serde_json::from_value(role).map_err(Status::internal)?;
+        let (plural, namespace) = match kind.as_str() {
+            "ClusterRole" => ("clusterroles", None),
+            "Role" => ("roles", call.namespace.as_deref()),
+            other => {
+                let why = format!("unsupported role reference kind: {other:?}");
+                return Err(Status::internal(why));
+            }
         };
-        let (resource, namespace) = match kind.as_str() {
-            "ClusterRole" => (format!("clusterroles.{RBAC}"), None),
-            _ => (format!("roles.{RBAC}"), namespace),
-        };
-        let found = ResourceName::new(&resource)
-            .and_then(|resource| Key::new(&resource, namespace, &name))
-            .ok()
-            .and_then(|key| self.store().get(&key)?.object().ok());
-        found
-            .map(|role| rules_of(role.fields().get("rules")))
-            .unwrap_or_default()
+        let resource = ResourceName::new(&format!("{plural}.{RBAC}")).map_err(Status::internal)?;
+        let missing = || Status::not_found(&call.kind, &name);
+        let key = Key::new(&resource, namespace, &name).map_err(|_| missing())?;
+        let found = self.store().get(&key).ok_or_else(missing)?;
+        let role = found.object().map_err(Status::internal)?;
+        rules_of(role.fields().get("rules"))
     }
 }
 
-fn rules_of(rules: Option<&Value>) -> Vec<PolicyRule> {
-    rules
-        .cloned()
-        .and_then(|rules| serde_json::from_value(rules).ok())
-        .unwrap_or_default()
+/// Rules that cannot be read may say anything.
+fn rules_of(rules: Option<&Value>) -> Result<Vec<PolicyRule>, Status> {
+    match rules {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(rules) => serde_json::from_value(rules.clone()).map_err(Status::internal),
+    }
 }
 
-fn too_much(kind: &Kind, object: &Object, user: &User, rules: &[&PolicyRule]) -> Status {
-    let mut rules: Vec<String> = rules.iter().map(|rule| printed(rule)).collect();
-    rules.sort();
-    let groups: Vec<String> = user.groups.iter().map(|group| format!("{group:?}")).collect();
-    let why = format!(
-        "user \"{}\" (groups=[{}]) is attempting to grant RBAC permissions not currently held:\n{}",
-        user.name,
-        groups.join(" "),
-        rules.join("\n")
-    );
-    Status::forbidden(kind, object.name().unwrap_or_default(), &why)
-}
-
-fn printed(rule: &PolicyRule) -> String {
-    let list = |name: &str, words: &Option<Vec<String>>| {
-        let words = words.as_deref().unwrap_or_default();
-        (!words.is_empty()).then(|| format!("{name}:{words:?}").replace("\", \"", "\" \""))
+/// Whoever may change an object may let it go: finalizers and owners grant nothing.
+fn only_what_ends_it(before: &Object, after: &Object) -> bool {
+    let rest = |object: &Object| {
+        let mut object = object.clone();
+        for field in ["finalizers", "ownerReferences", "managedFields", "selfLink"] {
+            object.metadata_mut().remove(field);
+        }
+        object
     };
-    let parts: Vec<String> = [
-        list("APIGroups", &rule.api_groups),
-        list("Resources", &rule.resources),
-        list("ResourceNames", &rule.resource_names),
-        list("NonResourceURLs", &rule.non_resource_urls),
-        list("Verbs", &Some(rule.verbs.clone())),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    format!("{{{}}}", parts.join(", "))
+    rest(before) == rest(after)
+}
+
+fn too_much(kind: &Kind, object: &Object, user: &User, refused: grant::Refused) -> Status {
+    let why = match refused {
+        grant::Refused::NotHeld(lines) => {
+            let groups: Vec<String> = user.groups.iter().map(|group| format!("{group:?}")).collect();
+            format!(
+                "user \"{}\" (groups=[{}]) is attempting to grant RBAC permissions not currently held:\n{lines}",
+                user.name,
+                groups.join(" "),
+            )
+        }
+        grant::Refused::TooMany => format!(
+            "its rules multiply to more than {} single permissions, which are not compared with what user \"{}\" holds: write \
+             shorter lists, or let the administrator grant it",
+            grant::MOST,
+            user.name
+        ),
+    };
+    Status::forbidden(kind, object.name().unwrap_or_default(), &why)
 }

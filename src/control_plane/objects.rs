@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::ControlPlane;
 use super::call::{Call, FieldValidation, Options, VersionMatch};
 use super::event_forms;
-use super::kind::{Kind, Nature, Subresource};
+use super::kind::{Kind, Nature, Subresource, Verb};
 use super::object::Object;
 use super::patch::{self, Patch};
 use super::registry::{self, Body, By, DeleteOptions, Deletion, Moment, Updated};
@@ -132,6 +132,8 @@ impl ControlPlane {
         self.make(call, sent, By::Put, manager).await
     }
 
+    /// Asked for by whatever verb: who makes must be allowed to create. A `create` is judged at the door, by the name in its
+    /// path; everything else is judged here, when it is known that it makes something, as the API server does.
     async fn make(&self, call: &Call, sent: Body, by: By, manager: &str) -> Result<Answer, Status> {
         let kind = &call.kind;
         let name = sent.object.name().filter(|name| !name.is_empty());
@@ -139,7 +141,10 @@ impl ControlPlane {
         self.check_namespace(call, name.unwrap_or_default())?;
         let made = registry::create(call, sent, by, manager, &self.moment())?;
         let registry::Made { object, warnings } = made;
-        self.admit(call, &object)?;
+        self.admit(call, &object, None)?;
+        if call.verb != Verb::Create {
+            self.check(&call.user, &call.creation())?;
+        }
         let object = event_forms::stored(kind, object);
         let name = object.name().unwrap_or_default().to_owned();
         let key = self.key(kind, call.namespace.as_deref(), &name)?;
@@ -219,7 +224,7 @@ impl ControlPlane {
                 Updated::Put(object) => (false, object),
                 Updated::Gone(object) => (true, object),
             };
-            self.admit(call, &shown)?;
+            self.admit(call, &shown, Some(&stored))?;
             if call.options.dry_run {
                 return Ok(answer(Shown::Object(shown)));
             }

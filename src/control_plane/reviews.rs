@@ -102,32 +102,7 @@ impl ControlPlane {
     fn rules(&self, user: &User, spec: &Value) -> Value {
         let namespace = spec.get("namespace").and_then(Value::as_str);
         let policy = self.policy();
-        let mut resources = vec![
-            json!({
-                "verbs": ["create"],
-                "apiGroups": ["authorization.k8s.io"],
-                "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
-            }),
-            json!({ "verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"] }),
-        ];
-        let health = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
-        let discovery = [
-            "/api",
-            "/api/*",
-            "/apis",
-            "/apis/*",
-            "/healthz",
-            "/livez",
-            "/openapi",
-            "/openapi/*",
-            "/readyz",
-            "/version",
-            "/version/",
-        ];
-        let mut urls = vec![
-            json!({ "verbs": ["get"], "nonResourceURLs": health }),
-            json!({ "verbs": ["get"], "nonResourceURLs": discovery }),
-        ];
+        let (mut resources, mut urls) = (Vec::new(), Vec::new());
         if user.is_in(MASTERS) {
             resources.push(json!({ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }));
             urls.push(json!({ "verbs": ["*"], "nonResourceURLs": ["*"] }));

@@ -109,24 +109,11 @@ fn field(object: &Object, path: &str) -> String {
 }
 
 fn fields_of(text: &str, known: &[&str], plain: bool) -> Result<Vec<FieldRequirement>, Status> {
-    let mut requirements = Vec::new();
-    for term in terms(text) {
-        let (field, equal, value) = if let Some((field, value)) = term.split_once("!=") {
-            (field, false, value)
-        } else if let Some((field, value)) = term.split_once("==") {
-            (field, true, value)
-        } else if let Some((field, value)) = term.split_once('=') {
-            (field, true, value)
-        } else {
-            return Err(Status::bad_request(format!(
-                "invalid selector: '{text}'; can't understand '{term}'"
-            )));
-        };
-        // Nothing is asked of nothing.
-        if field.is_empty() && value.is_empty() {
-            continue;
-        }
-        if !known.contains(&field) {
+    let mut requirements = as_written(text)?;
+    // Nothing is asked of nothing.
+    requirements.retain(|requirement| !requirement.field.is_empty() || !requirement.value.is_empty());
+    for FieldRequirement { field, .. } in &requirements {
+        if !known.contains(&field.as_str()) {
             let why = if plain {
                 format!(
                     "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
@@ -136,13 +123,61 @@ fn fields_of(text: &str, known: &[&str], plain: bool) -> Result<Vec<FieldRequire
             };
             return Err(Status::bad_request(why));
         }
-        requirements.push(FieldRequirement {
-            field: field.to_owned(),
-            equal,
-            value: unescaped(value),
-        });
     }
     Ok(requirements)
+}
+
+/// The name that a selector of fields demands, as the API server's authorization sees it: the first that is equal.
+pub fn exact_name(fields: &str) -> Option<String> {
+    let mut requirements = as_written(fields).ok()?.into_iter();
+    let first = requirements.find(|requirement| requirement.equal && requirement.field == NAME)?;
+    Some(first.value).filter(|name| !name.is_empty())
+}
+
+/// A selector that demands this name.
+pub fn of_name(name: &str) -> String {
+    let mut selector = format!("{NAME}=");
+    for c in name.chars() {
+        if matches!(c, '\\' | ',' | '=') {
+            selector.push('\\');
+        }
+        selector.push(c);
+    }
+    selector
+}
+
+const NAME: &str = "metadata.name";
+
+/// Whatever the fields are. The only reading of a selector of fields: what may be seen and what is shown depend on the same.
+fn as_written(text: &str) -> Result<Vec<FieldRequirement>, Status> {
+    terms(text)
+        .into_iter()
+        .map(|term| {
+            let (field, equal, value) = parted(term).ok_or_else(|| {
+                Status::bad_request(format!("invalid selector: '{text}'; can't understand '{term}'"))
+            })?;
+            Ok(FieldRequirement {
+                field: field.to_owned(),
+                equal,
+                value: unescaped(value)?,
+            })
+        })
+        .collect()
+}
+
+/// At the first sign: what comes after it is the value, whatever it holds.
+fn parted(term: &str) -> Option<(&str, bool, &str)> {
+    let (at, _) = term
+        .char_indices()
+        .find(|(at, c)| *c == '=' || term.get(*at..).is_some_and(|rest| rest.starts_with("!=")))?;
+    let (field, rest) = term.split_at_checked(at)?;
+    let (equal, value) = if let Some(value) = rest.strip_prefix("!=") {
+        (false, value)
+    } else {
+        let value = rest.strip_prefix("==").or_else(|| rest.strip_prefix('='))?;
+        (true, value)
+    };
+    Some((field, equal, value))
 }
 
 /// Parted by commas, but for those after a backslash.
@@ -161,16 +196,28 @@ fn terms(text: &str) -> Vec<&str> {
     terms
 }
 
-fn unescaped(value: &str) -> String {
+fn unescaped(value: &str) -> Result<String, Status> {
+    let wrong = |why: String| Status::bad_request(format!("invalid field selector: {why}"));
     let mut plain = String::with_capacity(value.len());
     let mut escaped = false;
     for c in value.chars() {
-        escaped = c == '\\' && !escaped;
-        if !escaped {
-            plain.push(c);
+        match (escaped, c) {
+            (true, '\\' | ',' | '=') => plain.push(c),
+            (true, _) => return Err(wrong(format!("invalid escape sequence: \\{c}"))),
+            (false, '\\') => {}
+            // The API server tells the number of the character.
+            (false, ',' | '=') => {
+                let code = u32::from(c);
+                return Err(wrong(format!("unescaped character in value: {code}")));
+            }
+            (false, _) => plain.push(c),
         }
+        escaped = !escaped && c == '\\';
     }
-    plain
+    if escaped {
+        return Err(wrong("invalid escape sequence: \\".to_owned()));
+    }
+    Ok(plain)
 }
 
 fn labels_of(text: &str) -> Result<Vec<Requirement>, Status> {
@@ -414,6 +461,26 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_demanded_by_the_same_reading_that_selects() {
+        for name in ["a", r"a,b\c=d"] {
+            assert_eq!(exact_name(&of_name(name)).as_deref(), Some(name));
+        }
+        for fields in [
+            "",
+            r"type!=x\,metadata.name=a",
+            "metadata.name!=a",
+            "type=metadata.name=a",
+        ] {
+            assert_eq!(exact_name(fields), None, "{fields}");
+        }
+        assert_eq!(
+            exact_name("metadata.name=a,metadata.name=b").as_deref(),
+            Some("a")
+        );
+        assert!(!selects("", "metadata.name=a,metadata.name=b"));
+    }
+
+    #[test]
     fn what_is_no_selector_is_refused() {
         for (labels, fields) in [
             ("app=x,", ""),
@@ -423,6 +490,9 @@ mod tests {
             ("rank>high", ""),
             ("a b", ""),
             ("", "metadata.name"),
+            ("", "metadata.name=a=b"),
+            ("", r"metadata.name=a\b"),
+            ("", r"metadata.name=a\"),
             ("", "spec.x=1"),
         ] {
             let refused = Selector::parse(labels, fields, &["metadata.name"], false).unwrap_err();

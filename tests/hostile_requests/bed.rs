@@ -78,6 +78,23 @@ impl Bed {
         answer(self.admin.clone(), request.body(body.into()).unwrap()).await
     }
 
+    /// In process, as somebody else.
+    pub async fn ask_as(
+        &self,
+        user: &User,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: impl Into<Body>,
+    ) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", content_type);
+        let service = self.control_plane.service_for(user.clone());
+        answer(service, request.body(body.into()).unwrap()).await
+    }
+
     pub async fn create(&self, path: &str, object: &Value) -> Answer {
         let answer = self.ask("POST", path, JSON, object.to_string()).await;
         assert_eq!(answer.code, 201, "{}", answer.message());

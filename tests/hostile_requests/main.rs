@@ -19,4 +19,5 @@ mod backups;
 mod bed;
 mod bodies;
 mod connections;
+mod rights;
 mod watches;

@@ -1,6 +1,8 @@
 //! Who is it, and may they: bearer tokens, and Roles with their bindings. Nothing is allowed but by a rule; members of
 //! `system:masters` may all.
 
+pub mod everybody;
+pub mod grant;
 pub mod rules;
 pub mod token;
 

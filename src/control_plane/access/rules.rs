@@ -4,7 +4,7 @@ use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
 };
 
-use super::{AUTHENTICATED, Deed, MASTERS, UNAUTHENTICATED, User};
+use super::{Deed, MASTERS, User, everybody};
 
 /// All that is granted to anybody, as it is now.
 #[derive(Debug, Clone, Default)]
@@ -21,9 +21,8 @@ impl Policy {
             Deed::Objects { namespace, .. } => namespace.as_deref(),
             Deed::Path { .. } => None,
         };
-        user.is_in(MASTERS)
-            || granted_to_all(user, deed)
-            || self.rules_of(user, namespace).any(|rule| allows(rule, deed))
+        let part = Part::of(deed);
+        user.is_in(MASTERS) || self.rules_of(user, namespace).any(|rule| allows(rule, &part))
     }
 
     /// By what it is allowed, in the API server's words. None: it is not.
@@ -32,15 +31,19 @@ impl Policy {
             Deed::Objects { namespace, .. } => namespace.as_deref(),
             Deed::Path { .. } => None,
         };
+        let part = Part::of(deed);
         let allowed =
-            |role: &RoleRef, place: Option<&str>| self.rules_in(role, place).any(|rule| allows(rule, deed));
+            |role: &RoleRef, place: Option<&str>| self.rules_in(role, place).any(|rule| allows(rule, &part));
         let to = |subjects: Option<&Vec<Subject>>, place: Option<&str>| {
             let mut subjects = subjects.into_iter().flatten();
             subjects
                 .find(|subject| is(user, subject, place))
-                .map(|subject| match &subject.namespace {
-                    Some(namespace) => format!("{} \"{}/{namespace}\"", subject.kind, subject.name),
-                    None => format!("{} \"{}\"", subject.kind, subject.name),
+                .map(|subject| match subject.kind.as_str() {
+                    "ServiceAccount" => {
+                        let namespace = subject.namespace.as_deref().or(place).unwrap_or_default();
+                        format!("{} \"{}/{namespace}\"", subject.kind, subject.name)
+                    }
+                    _ => format!("{} \"{}\"", subject.kind, subject.name),
                 })
         };
         for binding in &self.cluster_role_bindings {
@@ -74,17 +77,19 @@ impl Policy {
                 ));
             }
         }
-        let role = match deed {
-            Deed::Objects { .. } => "system:basic-user",
-            Deed::Path { path, .. } if is_health(path) => "system:public-info-viewer",
-            Deed::Path { .. } => "system:discovery",
-        };
-        granted_to_all(user, deed).then(|| {
-            format!("RBAC: allowed by ClusterRoleBinding {role:?} of ClusterRole {role:?} to Group {AUTHENTICATED:?}")
+        everybody::grants().iter().find_map(|grant| {
+            let group = grant.held_by(user)?;
+            let allowed = grant.rules.iter().any(|rule| allows(rule, &part));
+            let name = grant.name;
+            allowed.then(|| {
+                format!(
+                    "RBAC: allowed by ClusterRoleBinding {name:?} of ClusterRole {name:?} to Group {group:?}"
+                )
+            })
         })
     }
 
-    /// The rules that bind a user in a namespace (None: across all).
+    /// The rules that bind a user in a namespace (None: across all), those of everybody among them.
     pub fn rules_of<'a>(
         &'a self,
         user: &'a User,
@@ -103,9 +108,14 @@ impl Policy {
         });
         let everywhere = everywhere.map(|binding| (&binding.role_ref, None));
         let here = here.map(|binding| (&binding.role_ref, binding.metadata.namespace.as_deref()));
-        everywhere
-            .chain(here)
-            .flat_map(|(role, place)| self.rules_in(role, place))
+        let granted = everybody::grants()
+            .iter()
+            .filter(|grant| grant.held_by(user).is_some());
+        granted.flat_map(|grant| &grant.rules).chain(
+            everywhere
+                .chain(here)
+                .flat_map(|(role, place)| self.rules_in(role, place)),
+        )
     }
 
     fn rules_in<'a>(
@@ -134,47 +144,6 @@ impl Policy {
     }
 }
 
-fn is_health(path: &str) -> bool {
-    ["/healthz", "/livez", "/readyz", "/version"]
-        .iter()
-        .any(|root| is_below(path, root))
-}
-
-fn is_below(path: &str, root: &str) -> bool {
-    path.strip_prefix(root)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// What everybody may: see what is served, and ask about themselves.
-fn granted_to_all(user: &User, deed: &Deed) -> bool {
-    match deed {
-        Deed::Path { verb, path } => {
-            let discovery = ["/api", "/apis", "/openapi"];
-            let below = |root: &&str| is_below(path, root);
-            let known = user.is_in(AUTHENTICATED);
-            verb == "get"
-                && (is_health(path) && (known || user.is_in(UNAUTHENTICATED))
-                    || discovery.iter().any(below) && known)
-        }
-        Deed::Objects {
-            verb,
-            group,
-            resource,
-            ..
-        } => {
-            let own = [
-                "selfsubjectaccessreviews",
-                "selfsubjectrulesreviews",
-                "selfsubjectreviews",
-            ];
-            verb == "create"
-                && group.ends_with(".k8s.io")
-                && own.contains(&resource.as_str())
-                && user.is_in(AUTHENTICATED)
-        }
-    }
-}
-
 fn is(user: &User, subject: &Subject, namespace: Option<&str>) -> bool {
     match subject.kind.as_str() {
         "User" => subject.name == user.name,
@@ -187,31 +156,67 @@ fn is(user: &User, subject: &Subject, namespace: Option<&str>) -> bool {
     }
 }
 
-fn allows(rule: &PolicyRule, deed: &Deed) -> bool {
+/// What a rule is asked about: a deed without its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part<'a> {
+    Objects {
+        verb: &'a str,
+        group: &'a str,
+        resource: &'a str,
+        name: Option<&'a str>,
+    },
+    Path {
+        verb: &'a str,
+        path: &'a str,
+    },
+}
+
+impl<'a> Part<'a> {
+    fn of(deed: &'a Deed) -> Self {
+        match deed {
+            Deed::Objects {
+                verb,
+                group,
+                resource,
+                namespace: _,
+                name,
+            } => Self::Objects {
+                verb,
+                group,
+                resource,
+                name: name.as_deref(),
+            },
+            Deed::Path { verb, path } => Self::Path { verb, path },
+        }
+    }
+}
+
+pub(super) fn allows(rule: &PolicyRule, part: &Part<'_>) -> bool {
     let listed = |list: &Option<Vec<String>>, word: &str| {
         list.iter().flatten().any(|entry| entry == "*" || entry == word)
     };
     let verbs = |verb: &str| rule.verbs.iter().any(|entry| entry == "*" || entry == verb);
-    match deed {
-        Deed::Objects {
+    match *part {
+        Part::Objects {
             verb,
             group,
             resource,
-            namespace: _,
             name,
         } => {
-            let of_any_kind = resource.split_once('/').is_some_and(|(_, subresource)| {
-                listed_exactly(rule.resources.as_ref(), &format!("*/{subresource}"))
-            });
+            let of_any_kind = || {
+                let below = resource.split_once('/');
+                below.is_some_and(|(_, subresource)| {
+                    listed_exactly(rule.resources.as_ref(), &format!("*/{subresource}"))
+                })
+            };
             verbs(verb)
                 && listed(&rule.api_groups, group)
-                && (listed(&rule.resources, resource) || of_any_kind)
-                && named(rule, name.as_deref())
+                && (listed(&rule.resources, resource) || of_any_kind())
+                && named(rule, name)
         }
-        Deed::Path { verb, path } => {
-            let fits = |pattern: &String| match pattern.strip_suffix('*') {
-                Some(prefix) => path.starts_with(prefix),
-                None => pattern == path,
+        Part::Path { verb, path } => {
+            let fits = |pattern: &String| {
+                pattern == path || pattern.ends_with('*') && path.starts_with(pattern.trim_end_matches('*'))
             };
             verbs(verb) && rule.non_resource_urls.iter().flatten().any(fits)
         }
@@ -228,48 +233,6 @@ fn named(rule: &PolicyRule, name: Option<&str>) -> bool {
         None | Some([]) => true,
         Some(names) => name.is_some_and(|name| names.iter().any(|allowed| allowed == name)),
     }
-}
-
-/// The rules of `wanted` that the user does not hold already: nobody grants more than they may.
-pub fn beyond<'a>(held: &[&PolicyRule], wanted: &'a [PolicyRule]) -> Vec<&'a PolicyRule> {
-    wanted
-        .iter()
-        .filter(|rule| !every_deed(rule).all(|deed| held.iter().any(|own| allows(own, &deed))))
-        .collect()
-}
-
-/// What a rule allows, one deed at a time. Wildcards stand for themselves.
-fn every_deed(rule: &PolicyRule) -> impl Iterator<Item = Deed> {
-    let list = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
-    let (groups, resources, urls) = (
-        list(&rule.api_groups),
-        list(&rule.resources),
-        list(&rule.non_resource_urls),
-    );
-    let names: Vec<Option<String>> = match rule.resource_names.clone().unwrap_or_default() {
-        names if names.is_empty() => vec![None],
-        names => names.into_iter().map(Some).collect(),
-    };
-    let mut deeds = Vec::new();
-    for verb in &rule.verbs {
-        for (group, resource) in groups
-            .iter()
-            .flat_map(|group| resources.iter().map(move |resource| (group, resource)))
-        {
-            deeds.extend(names.iter().map(|name| Deed::Objects {
-                verb: verb.clone(),
-                group: group.clone(),
-                resource: resource.clone(),
-                namespace: None,
-                name: name.clone(),
-            }));
-        }
-        deeds.extend(urls.iter().map(|path| Deed::Path {
-            verb: verb.clone(),
-            path: path.clone(),
-        }));
-    }
-    deeds.into_iter()
 }
 
 #[cfg(test)]
@@ -390,6 +353,8 @@ mod tests {
         assert!(!policy().allows(&account, &get("/apisx")));
         assert!(!policy().allows(&User::anonymous(), &get("/apis")));
         assert!(policy().allows(&User::anonymous(), &get("/livez")));
+        assert!(!policy().allows(&account, &get("/livez/ping")));
+        assert!(!policy().allows(&account, &get("/versionx")));
         assert!(may(
             &account,
             "create",
@@ -398,22 +363,37 @@ mod tests {
             None,
             None
         ));
+        // Of the very group, not of any that ends alike.
+        for group in ["rbac.authorization.k8s.io", "authentication.k8s.io", "x.k8s.io"] {
+            assert!(!may(
+                &account,
+                "create",
+                group,
+                "selfsubjectaccessreviews",
+                None,
+                None
+            ));
+        }
     }
 
     #[test]
-    fn nobody_grants_more_than_they_may() {
-        let policy = policy();
-        let account = User::service_account("a", "sa", "uid");
-        let held: Vec<&PolicyRule> = policy.rules_of(&account, Some("a")).collect();
-        let rule = |verbs: &[&str], resource: &str| PolicyRule {
-            api_groups: Some(vec!["quartermaster.dev".to_owned()]),
-            resources: Some(vec![resource.to_owned()]),
-            verbs: verbs.iter().map(|&verb| verb.to_owned()).collect(),
-            ..PolicyRule::default()
-        };
-        assert!(beyond(&held, &[rule(&["get"], "agents")]).is_empty());
-        assert_eq!(beyond(&held, &[rule(&["get", "delete"], "agents")]).len(), 1);
-        assert_eq!(beyond(&held, &[rule(&["*"], "agents")]).len(), 1);
-        assert_eq!(beyond(&held, &[rule(&["get"], "*")]).len(), 1);
+    fn what_everybody_is_granted_is_listed_as_it_is_allowed() {
+        let account = User::service_account("z", "nobody", "uid");
+        let none = Policy::default();
+        let listed: Vec<&PolicyRule> = none.rules_of(&account, Some("z")).collect();
+        assert_eq!(listed.len(), 4);
+        for path in listed
+            .iter()
+            .flat_map(|rule| rule.non_resource_urls.iter().flatten())
+        {
+            let deed = Deed::Path {
+                verb: "get".to_owned(),
+                path: path.clone(),
+            };
+            assert!(
+                none.allows(&account, &deed) && none.reason(&account, &deed).is_some(),
+                "{path}"
+            );
+        }
     }
 }

@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use super::ControlPlane;
 use super::access::{Deed, User};
 use super::act_as::Wanted;
-use super::call::{Call, Include, Path, decoded};
+use super::call::{Asked, Call, Include, Path, decoded};
 use super::kind::{Nature, Subresource, Verb};
 use super::object::Object;
 use super::objects::{Deleted, Sent, Shown};
@@ -99,12 +99,12 @@ where
 
 impl Service {
     async fn answer(&self, head: &axum::http::request::Parts, body: Body) -> Result<Response<Body>, Status> {
-        let path = Path::parse(head.uri.path());
         let query = head.uri.query().unwrap_or_default();
-        let deed = path.deed(head.method.as_str(), query);
+        let asked = Asked::read(head.method.as_str(), head.uri.path(), query);
+        let deed = asked.deed();
         let user = self.user(&head.headers)?;
         let user = self.control_plane.act_as(user, &wanted(&head.headers), &deed)?;
-        if let Path::Other(parts) = &path {
+        if let Path::Other(parts) = asked.path() {
             self.check_path(&user, &deed)?;
             if *parts == backup::PATH {
                 return self.backup(head).await;
@@ -112,16 +112,10 @@ impl Service {
             return self.fixed(head, parts);
         }
         self.control_plane.check(&user, &deed)?;
-        if self.is_nowhere(&path, head.method == axum::http::Method::GET) {
+        if self.is_nowhere(asked.path(), head.method == axum::http::Method::GET) {
             return Ok(show::plain(StatusCode::NOT_FOUND, "404 page not found\n"));
         }
-        let call = Call::of(
-            self.control_plane.kinds(),
-            user,
-            head.method.as_str(),
-            path,
-            query,
-        )?;
+        let call = Call::of(self.control_plane.kinds(), user, asked)?;
         let form = Form::of_call(&call, text(&head.headers, header::ACCEPT.as_str()))?;
         if let (Form::Table, Include::Unknown(word)) = (form, &call.options.include) {
             return Err(Status::bad_request(format!(
@@ -444,7 +438,8 @@ fn read(call: &Call, content_type: &str, bytes: &[u8]) -> Result<registry::Body,
         Some(_) => return Err(no_json("json: cannot unmarshal the kind into a string")),
     };
     if call.kind.nature == Nature::Custom && named.is_empty() {
-        let why = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(bytes));
+        let shown = patch::beginning(&String::from_utf8_lossy(bytes));
+        let why = format!("Object 'Kind' is missing in '{shown}'");
         return Err(unrecognized(call, &why, bytes));
     }
     let twice = duplicates.iter().map(body::duplicate).collect();

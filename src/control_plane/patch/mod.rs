@@ -26,7 +26,7 @@ mod typed;
 
 pub use apply::{Config, apply};
 pub use json::Operations;
-pub use refusal::invalid_result;
+pub use refusal::{beginning, invalid_result};
 pub use subject::Subject;
 pub use track::{keep_times, manager_of, track};
 
@@ -120,12 +120,12 @@ impl Change {
                 patch.clone(),
             )?),
         };
-        let text = || changed.to_string();
         match changed {
             Value::Object(fields) => Ok(Object::of(Value::Object(fields)).unwrap_or_default()),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
                 Err(invalid_result(
-                    &text(),
+                    subject,
+                    &changed,
                     "couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type \
                      struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; \
                      Kind string \"json:\\\"kind,omitempty\\\"\" }",

@@ -1,5 +1,8 @@
 //! The refusals of a patch, in the API server's words.
 
+use serde_json::Value;
+
+use super::subject::Subject;
 use crate::control_plane::status::{Cause, Details, Reason, Status};
 
 fn status(code: u16, reason: Reason, message: String, details: Option<Details>) -> Status {
@@ -64,14 +67,30 @@ pub(super) fn invalid_options(causes: Vec<Cause>) -> Status {
     invalid("PatchOptions.meta.k8s.io \"\"", details, causes)
 }
 
-/// What came of the patch is no object of its kind.
-pub fn invalid_result(result: &str, why: &str) -> Status {
+/// What came of the patch is no object of its kind. It is shown, as the API server shows it, but not to its end; and of a
+/// Secret nothing is, though the API server does that: who may only patch one would read it so.
+pub fn invalid_result(subject: &Subject, result: &Value, why: &str) -> Status {
+    let shown = if subject.is_secret() {
+        "<secret contents redacted>".to_owned()
+    } else {
+        super::typed::value::quoted(&beginning(&result.to_string()))
+    };
     let cause = Cause {
         reason: "FieldValueInvalid",
-        message: format!("Invalid value: {}: {why}", super::typed::value::quoted(result)),
+        message: format!("Invalid value: {shown}: {}", beginning(why)),
         field: "patch".to_owned(),
     };
     invalid(" \"\"", Details::default(), vec![cause])
+}
+
+/// As much of what was sent as is worth repeating.
+pub fn beginning(text: &str) -> String {
+    const SHOWN: usize = 4 << 10;
+    let end = text.floor_char_boundary(SHOWN);
+    match text.get(..end) {
+        Some(beginning) if end < text.len() => format!("{beginning} ..."),
+        Some(_) | None => text.to_owned(),
+    }
 }
 
 fn invalid(what: &str, details: Details, causes: Vec<Cause>) -> Status {

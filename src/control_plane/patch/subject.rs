@@ -64,6 +64,11 @@ impl Subject {
         })
     }
 
+    /// What is in it is not told in a refusal.
+    pub(super) fn is_secret(&self) -> bool {
+        self.group.is_empty() && self.kind == "Secret"
+    }
+
     pub fn api_version(&self) -> String {
         api_version(&self.group, &self.version)
     }

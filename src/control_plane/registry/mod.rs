@@ -236,7 +236,7 @@ fn understand_patched(
     }
     understand(kind, sent, validation).map_err(|status| {
         let why = natural::why_undecodable(kind, &status.message);
-        patch::invalid_result(&result.into_value().to_string(), why)
+        patch::invalid_result(&kind.subject, &result.into_value(), why)
     })
 }
 
