@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::control_plane::access::Tokens;
-use crate::control_plane::store::{Change, Expected, Keep, Store};
 use crate::control_plane::kinds;
+use crate::control_plane::store::{Change, Expected, Keep, Store};
 
 const NEVER: &str = "11111111-1111-1111-1111-111111111111";
 

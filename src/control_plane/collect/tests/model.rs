@@ -74,22 +74,24 @@ impl Model {
         objects
     }
 
-    /// Mostly of what is in the same namespace.
+    /// Mostly of what is there and near.
     fn some_owners(&mut self, of: &Key) -> Vec<Value> {
+        let there = self.objects();
+        let near = self.rng.random_bool(0.9);
+        let gone = self.rng.random_bool(0.1);
+        let fitting: Vec<_> = self
+            .known
+            .iter()
+            .filter(|(key, _)| key != of && (!near || key.namespace() == of.namespace()))
+            .filter(|(key, uid)| gone || there.get(key).is_some_and(|object| object.uid() == Some(uid)))
+            .cloned()
+            .collect();
         let mut owners: Vec<Value> = Vec::new();
         for _ in 0..self.rng.random_range(0..3) {
-            let near = self.rng.random_bool(0.9);
-            let fitting: Vec<_> = self
-                .known
-                .iter()
-                .filter(|(key, _)| key != of && (!near || key.namespace() == of.namespace()))
-                .collect();
-            let Some(last) = fitting.len().checked_sub(1) else {
+            if fitting.is_empty() {
                 break;
-            };
-            // Those that are still there are among the last.
-            let at = last - self.rng.random_range(0..=last.min(5));
-            let (key, uid) = fitting[at];
+            }
+            let (key, uid) = &fitting[self.rng.random_range(0..fitting.len())];
             let mut owner = reference(key, uid);
             owner["blockOwnerDeletion"] = json!(self.rng.random_bool(0.7));
             if !owners.iter().any(|other| other["uid"] == owner["uid"]) {
@@ -101,14 +103,14 @@ impl Model {
 
     async fn step(&mut self) {
         match self.rng.random_range(0..100) {
-            0..20 => self.make().await,
-            20..26 => self.give_away().await,
-            26..38 => self.delete().await,
-            38..42 => self.let_go().await,
-            42..45 => self.end_or_make_a_namespace().await,
-            45..46 => self.tear_down_a_namespace().await,
-            46..80 => self.hear(),
-            80..98 => self.look().await,
+            0..22 => self.make().await,
+            22..27 => self.give_away().await,
+            27..39 => self.delete().await,
+            39..42 => self.let_go().await,
+            42..43 => self.end_or_make_a_namespace().await,
+            43 if self.rng.random_bool(0.5) => self.tear_down_a_namespace().await,
+            43..74 => self.hear(),
+            74..99 => self.look().await,
             _ => {
                 self.note("the collector begins anew");
                 self.collector = Collector::new(self.control_plane.clone()).unwrap();
@@ -228,11 +230,22 @@ impl Model {
         }
     }
 
-    /// One notice of one kind.
+    /// Some notices of one kind, mostly of one that has any.
     fn hear(&mut self) {
-        let at = self.rng.random_range(0..self.collector.watches.len());
-        if let Some(Some(notice)) = self.collector.watches[at].next().now_or_never() {
-            self.collector.hear(&notice);
+        let plural = ["configmaps", "secrets", "namespaces"][self.rng.random_range(0..3)];
+        let mut at = self
+            .collector
+            .kinds
+            .keys()
+            .position(|name| name == plural)
+            .unwrap();
+        if self.collector.unread > 3 {
+            at = self.rng.random_range(0..self.collector.watches.len());
+        }
+        for _ in 0..self.rng.random_range(1..4) {
+            if let Some(Some(notice)) = self.collector.watches[at].next().now_or_never() {
+                self.collector.hear(&notice);
+            }
         }
     }
 
