@@ -44,7 +44,7 @@ const IN_CONTROL_PLANE: &[(&str, &[&str])] = &[
     ("kind",        &["patch", "schema"]),
     ("kinds",       &["object", "kind", "patch", "schema"]),
     ("selector",    &["object", "status", "registry"]),
-    ("call",        &["status", "kind", "patch", "access"]),
+    ("call",        &["status", "kind", "patch", "access", "selector"]),
     ("event_forms", &["object", "kind"]),
     ("schema",      &["object", "status"]),
     ("patch",       &["object", "status", "schema"]),

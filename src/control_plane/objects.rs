@@ -18,7 +18,8 @@ use super::registry::{self, Body, By, DeleteOptions, Deletion, Moment, Updated};
 use super::selector::Selector;
 use super::status::{Cause, Status};
 use super::store::{
-    Change, Expected, Key, LARGEST, NotWritten, OutOfReach, Paging, Prefix, ResourceName, Revision, Stored,
+    Change, Expected, Key, LARGEST, NotWritten, OutOfReach, Paging, Prefix, Premise, ResourceName, Revision,
+    Stored,
 };
 
 /// An object, and what the sender is warned of.
@@ -138,7 +139,7 @@ impl ControlPlane {
         let kind = &call.kind;
         let name = sent.object.name().filter(|name| !name.is_empty());
         let name = name.or_else(|| sent.object.metadata()?.get("generateName")?.as_str());
-        self.check_namespace(call, name.unwrap_or_default())?;
+        let namespace = self.namespace(call, name.unwrap_or_default())?;
         let made = registry::create(call, sent, by, manager, &self.moment())?;
         let registry::Made { object, warnings } = made;
         self.admit(call, &object, None)?;
@@ -156,10 +157,13 @@ impl ControlPlane {
         } else {
             match self
                 .store()
-                .write(key, Expected::Absent, Change::Put(object))
+                .write_upon(namespace, key, Expected::Absent, Change::Put(object))
                 .await
             {
                 Ok(stored) => Shown::Stored(stored),
+                Err(NotWritten::Unfounded { present }) => {
+                    return Err(self.no_namespace(call, &name, present.as_ref()));
+                }
                 Err(NotWritten::Changed { .. }) => {
                     let key = self.key(kind, call.namespace.as_deref(), &name)?;
                     return Err(match self.store().get(&key) {
@@ -356,20 +360,32 @@ impl ControlPlane {
         }
     }
 
-    /// New objects need a namespace that is not about to end.
-    fn check_namespace(&self, call: &Call, name: &str) -> Result<(), Status> {
+    /// New objects need a namespace that is not about to end. The store looks again when it writes one: an object that came
+    /// in between would stay for ever.
+    fn namespace(&self, call: &Call, name: &str) -> Result<Option<Premise>, Status> {
         let Some(namespace) = call.namespace.as_deref() else {
-            return Ok(());
+            return Ok(None);
         };
         let Some(kind) = self.kinds().find("", "v1", "namespaces") else {
-            return Ok(());
+            return Ok(None);
         };
-        let found = self.store().get(&self.key(kind, None, namespace)?);
-        let found = found.ok_or_else(|| Status::not_found(kind, namespace))?;
-        if read(&found)?.is_being_deleted() {
-            return Err(Status::terminating(&call.kind, name, namespace));
+        let key = self.key(kind, None, namespace)?;
+        match self.store().get(&key) {
+            Some(found) if goes_on(&found) => Ok(Some(Premise {
+                key,
+                seen: found.revision,
+                holds: goes_on,
+            })),
+            found => Err(self.no_namespace(call, name, found.as_ref())),
         }
-        Ok(())
+    }
+
+    fn no_namespace(&self, call: &Call, name: &str, found: Option<&Stored>) -> Status {
+        let namespace = call.namespace.as_deref().unwrap_or_default();
+        match (found, self.kinds().find("", "v1", "namespaces")) {
+            (None, Some(kind)) => Status::not_found(kind, namespace),
+            (Some(_), _) | (None, None) => Status::terminating(&call.kind, name, namespace),
+        }
     }
 
     fn moment(&self) -> Moment {
@@ -429,6 +445,11 @@ pub(super) fn read(stored: &Stored) -> Result<Object, Status> {
     stored.object().map_err(Status::internal)
 }
 
+/// Whether new objects may come into a namespace.
+fn goes_on(namespace: &Stored) -> bool {
+    read(namespace).is_ok_and(|namespace| !namespace.is_being_deleted())
+}
+
 /// The name is another's, who may be about to go.
 fn taken(kind: &Kind, name: &str, found: &Stored) -> Status {
     let mut status = Status::already_exists(kind, name);
@@ -445,7 +466,9 @@ fn not_written(error: &NotWritten) -> Status {
         NotWritten::TooLarge { .. } => {
             Status::too_large(format!("Request entity too large: limit is {LARGEST}"))
         }
-        NotWritten::Changed { .. } | NotWritten::Unreadable(_) => Status::bad_request(error.to_string()),
+        NotWritten::Changed { .. } | NotWritten::Unfounded { .. } | NotWritten::Unreadable(_) => {
+            Status::bad_request(error.to_string())
+        }
     }
 }
 

@@ -23,9 +23,21 @@ pub enum Change {
     Delete(Object),
 }
 
+/// Another object that a write rests upon. It is looked at in the order of the writes, so nothing comes between the look
+/// and the write; nothing is written for it.
+#[derive(Debug, Clone)]
+pub struct Premise {
+    pub key: Key,
+    /// The writer has looked at it as it was then, and need not be asked again.
+    pub seen: Revision,
+    /// Whether a later state will do as well.
+    pub holds: fn(&Stored) -> bool,
+}
+
 pub(super) struct Write {
     pub(super) key: Key,
     pub(super) expected: Expected,
+    pub(super) premise: Option<Premise>,
     pub(super) change: Change,
 }
 
@@ -37,6 +49,9 @@ pub enum NotWritten {
     /// Somebody else wrote it meanwhile. Here is what is there now.
     #[error("the object has changed meanwhile")]
     Changed { present: Option<Stored> },
+    /// What it rests upon does not hold any more. Here is what has become of that.
+    #[error("another object, on which this one depends, has changed meanwhile")]
+    Unfounded { present: Option<Stored> },
     #[error("the object would be {length} bytes long, and {LARGEST} are kept")]
     TooLarge { length: usize },
     #[error(transparent)]
@@ -57,6 +72,13 @@ impl Expected {
     /// What was read shall still be so.
     pub fn of(stored: Option<&Stored>) -> Self {
         stored.map_or(Self::Absent, |stored| Self::At(stored.revision))
+    }
+}
+
+impl Premise {
+    fn is_so(&self, present: Option<&Stored>) -> bool {
+        let Self { key: _, seen, holds } = self;
+        present.is_some_and(|present| present.revision == *seen || holds(present))
     }
 }
 
@@ -82,21 +104,29 @@ impl Batch {
         self.events
     }
 
-    /// `durable`: what there is of that object outside the batch.
+    /// `durable`: what there is of an object outside the batch.
     pub(super) fn add(
         &mut self,
         write: Write,
-        durable: impl FnOnce(&Key) -> Option<Stored>,
+        durable: impl Fn(&Key) -> Option<Stored>,
     ) -> Result<Stored, NotWritten> {
         let Write {
             key,
             expected,
+            premise,
             change,
         } = write;
-        let present = match self.latest.get(&key) {
+        let now = |key: &Key| match self.latest.get(key) {
             Some(event) => event.remains().cloned(),
-            None => durable(&key),
+            None => durable(key),
         };
+        if let Some(premise) = premise {
+            let present = now(&premise.key);
+            if !premise.is_so(present.as_ref()) {
+                return Err(NotWritten::Unfounded { present });
+            }
+        }
+        let present = now(&key);
         if Expected::of(present.as_ref()) != expected {
             return Err(NotWritten::Changed { present });
         }

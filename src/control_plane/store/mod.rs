@@ -29,7 +29,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-pub use batch::{Change, Expected, LARGEST, NotWritten};
+pub use batch::{Change, Expected, LARGEST, NotWritten, Premise};
 pub use copy::Copy;
 pub use event::{Event, EventKind};
 pub use history::Keep;
@@ -109,9 +109,21 @@ impl Store {
 
     /// Comes back when it is durable, or says why it is not. Who drops the future no longer hears which.
     pub async fn write(&self, key: Key, expected: Expected, change: Change) -> Result<Stored, NotWritten> {
+        self.write_upon(None, key, expected, change).await
+    }
+
+    /// The same, if something else is still so when it is written.
+    pub async fn write_upon(
+        &self,
+        premise: Option<Premise>,
+        key: Key,
+        expected: Expected,
+        change: Change,
+    ) -> Result<Stored, NotWritten> {
         let write = Write {
             key,
             expected,
+            premise,
             change,
         };
         match &self.writer {

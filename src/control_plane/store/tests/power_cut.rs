@@ -59,6 +59,7 @@ impl Bench {
             let written = object(&key, &words(self.rng.random_range(10..9_000)));
             let write = Write {
                 expected: Expected::of(present.as_ref()),
+                premise: None,
                 change: match present {
                     Some(_) if self.rng.random_bool(0.3) => Change::Delete(written),
                     Some(_) | None => Change::Put(written),
@@ -66,7 +67,7 @@ impl Bench {
                 key,
             };
             let durable = present;
-            batch.add(write, |_| durable).unwrap();
+            batch.add(write, |_| durable.clone()).unwrap();
         }
         batch
     }

@@ -7,7 +7,9 @@ use futures::future::join_all;
 
 use super::super::file::{self, Place};
 use super::super::stored::Contents;
-use super::super::{Beginning, Change, Expected, Keep, NotWritten, Paging, Prefix, Revision, Store, Trouble};
+use super::super::{
+    Beginning, Change, Expected, Keep, NotWritten, Paging, Prefix, Premise, Revision, Store, Stored, Trouble,
+};
 use super::disk::{Disk, Fault};
 use super::{agent, agents, delete, lines, object, prompt, put, told, watch, words};
 
@@ -23,6 +25,48 @@ fn new_disk() -> Disk {
     file::begin(&database, &Contents::nothing()).unwrap();
     database.close().unwrap();
     disk
+}
+
+async fn looks_at_what_a_write_rests_upon(store: Store) {
+    let (team, alice) = (agent("team"), agent("alice"));
+    let goes_on = |team: &Stored| prompt(team) != "ending";
+    let first = put(&store, &team, "beginning").await;
+    let upon = |seen| {
+        let premise = Some(Premise {
+            key: team.clone(),
+            seen,
+            holds: goes_on,
+        });
+        let change = Change::Put(object(&alice, "hello"));
+        let expected = Expected::of(store.get(&alice).as_ref());
+        store.write_upon(premise, alice.clone(), expected, change)
+    };
+    upon(first.revision).await.unwrap();
+    put(&store, &team, "going on").await;
+    upon(first.revision).await.unwrap();
+    let revision = store.revision();
+    // In one batch, where there is one: what is not yet durable counts.
+    let end = store.write(
+        team.clone(),
+        Expected::of(store.get(&team).as_ref()),
+        Change::Put(object(&team, "ending")),
+    );
+    let (ending, late) = futures::join!(end, upon(first.revision));
+    let ending = ending.unwrap();
+    let present = Some(ending.clone());
+    assert_eq!(late, Err(NotWritten::Unfounded { present }));
+    // Whoever has seen it so has said that it will do.
+    upon(ending.revision).await.unwrap();
+    delete(&store, &team).await;
+    let late = upon(ending.revision).await;
+    assert_eq!(late, Err(NotWritten::Unfounded { present: None }));
+    assert_eq!(store.revision(), Revision(revision.0 + 3));
+}
+
+#[tokio::test]
+async fn what_a_write_rests_upon_is_looked_at_when_it_is_written() {
+    looks_at_what_a_write_rests_upon(Store::in_memory(Keep::default())).await;
+    looks_at_what_a_write_rests_upon(on(&new_disk())).await;
 }
 
 async fn compares_and_swaps(store: Store) {
