@@ -40,19 +40,27 @@ async fn requests_are_answered_as_by_a_real_api_server() {
         .filter(|case| format!("{} {}", case.theme, case.name).contains(&wanted))
         .collect();
     let requests: usize = cases.iter().map(|case| case.steps.len()).sum();
-    let reports: Vec<Option<String>> = futures::stream::iter(cases.iter().enumerate())
-        .map(|(number, case)| {
-            let (ours, theirs) = (ours.clone(), theirs.clone());
-            async move {
-                let namespace = format!("kc-{number}");
-                let (ours, theirs) = tokio::join!(ours.run(case, &namespace), theirs.run(case, &namespace));
-                report(case, normal::normal(ours), normal::normal(theirs))
-            }
-        })
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
-    let wrong: Vec<String> = reports.into_iter().flatten().collect();
+    let asked = |number: usize, case, namespace: String| {
+        let (ours, theirs) = (ours.clone(), theirs.clone());
+        async move {
+            let (ours, theirs) = tokio::join!(ours.run(case, &namespace), theirs.run(case, &namespace));
+            report(case, normal::normal(ours), normal::normal(theirs)).map(|report| (number, case, report))
+        }
+    };
+    let differing: Vec<Option<(usize, &case::Case, String)>> =
+        futures::stream::iter(cases.iter().enumerate())
+            .map(|(number, case)| asked(number, case, format!("kc-{number}")))
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+    // Watches are open for a second, and on a busy machine a server tells later than that what it tells. So what differs is
+    // asked once more, alone: a true difference is one then, too.
+    let mut wrong = Vec::new();
+    for (number, case, report) in differing.into_iter().flatten() {
+        evidence::say(&format!("differed while others were asked: {report}"));
+        let again = asked(number, case, format!("kc-{number}-alone")).await;
+        wrong.extend(again.map(|(_, _, report)| report));
+    }
     assert!(
         wrong.is_empty(),
         "{} of {} cases differ:\n{}",
