@@ -175,19 +175,10 @@ fn all_at_once(kinds: &Kinds, wanted: impl Fn(&str) -> bool) -> Value {
 
 fn discovered(kind: &Kind) -> Value {
     // Kinds of the system leave group and version to where they stand.
-    let (group, version) = match kind.nature {
-        Nature::Custom => (kind.group.as_str(), kind.version.as_str()),
-        Nature::Namespace
-        | Nature::Secret
-        | Nature::ConfigMap
-        | Nature::ServiceAccount
-        | Nature::Event
-        | Nature::NewEvent
-        | Nature::Lease
-        | Nature::Role
-        | Nature::RoleBinding
-        | Nature::Definition
-        | Nature::Review(_) => ("", ""),
+    let (group, version) = if kind.nature == Nature::Custom {
+        (kind.group.as_str(), kind.version.as_str())
+    } else {
+        ("", "")
     };
     let mut entry = Map::new();
     entry.insert("resource".to_owned(), json!(kind.names.plural));

@@ -104,19 +104,10 @@ fn wrong_metadata(kind: &Kind, sent: &mut Object) -> Result<(), Status> {
 
 /// Kubernetes' own kinds have no fractions.
 pub(super) fn whole_numbers(kind: &Kind, sent: &Object) -> Result<(), Status> {
-    let fraction = match kind.nature {
-        Nature::Custom => None,
-        Nature::Namespace
-        | Nature::Secret
-        | Nature::ConfigMap
-        | Nature::ServiceAccount
-        | Nature::Event
-        | Nature::NewEvent
-        | Nature::Lease
-        | Nature::Role
-        | Nature::RoleBinding
-        | Nature::Definition
-        | Nature::Review(_) => sent.fields().values().find_map(body::first_fraction),
+    let fraction = if kind.nature == Nature::Custom {
+        None
+    } else {
+        sent.fields().values().find_map(body::first_fraction)
     };
     fraction.map_or(Ok(()), |number| {
         let why = format!("json: cannot unmarshal number {number} into a whole number");
@@ -370,10 +361,7 @@ pub(super) fn found(kind: &Kind, object: &mut Object) {
     match kind.nature {
         Nature::Namespace => {
             let fields = object.fields_mut();
-            let mut finalizers: Vec<Value> = fields
-                .get("spec")
-                .and_then(|spec| spec.get("finalizers")?.as_array().cloned())
-                .unwrap_or_default();
+            let mut finalizers = finalizers_of(fields).cloned().unwrap_or_default();
             if !finalizers.contains(&json!("kubernetes")) {
                 finalizers.push(json!("kubernetes"));
             }
@@ -442,16 +430,15 @@ fn certificate_warning(object: &Object) -> Option<String> {
     None
 }
 
+/// Of a namespace; other kinds have theirs in their metadata.
+fn finalizers_of(fields: &Map<String, Value>) -> Option<&Vec<Value>> {
+    fields.get("spec")?.get("finalizers")?.as_array()
+}
+
 /// Whether nothing of its own keeps an object that is being deleted.
 pub(super) fn may_go(kind: &Kind, object: &Object) -> bool {
     match kind.nature {
-        Nature::Namespace => {
-            let held = object
-                .fields()
-                .get("spec")
-                .and_then(|spec| spec.get("finalizers")?.as_array());
-            held.is_none_or(Vec::is_empty)
-        }
+        Nature::Namespace => finalizers_of(object.fields()).is_none_or(Vec::is_empty),
         Nature::Custom
         | Nature::Secret
         | Nature::ConfigMap
