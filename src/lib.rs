@@ -17,3 +17,4 @@ pub mod sessions;
 pub mod simulated_gateway;
 pub mod status;
 pub mod telemetry;
+pub mod template;

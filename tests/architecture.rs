@@ -23,17 +23,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Nothing of ours, so that client and simulation check one another.
     ("simulated_gateway", &[]),
     ("control_plane", &["resource"]),
-    ("desired",    &["resource", "fact", "gateway"]),
-    ("observed",   &["desired", "fact", "gateway"]),
-    ("plan",       &["fact", "gateway", "desired", "observed"]),
+    ("template",   &["resource"]),
+    ("desired",    &["resource", "fact", "gateway", "template"]),
+    ("observed",   &["resource", "desired", "fact", "gateway", "sessions", "deposits"]),
+    ("plan",       &["resource", "fact", "gateway", "desired", "observed"]),
     ("sessions",   &["resource", "fact", "gateway"]),
-    ("execute",    &["resource", "gateway", "desired", "plan", "cluster", "sessions"]),
-    ("status",     &["resource", "gateway", "desired", "observed", "execute"]),
+    ("deposits",   &["resource", "gateway"]),
+    ("execute",    &["resource", "gateway", "desired", "observed", "plan", "cluster", "sessions", "deposits"]),
+    ("status",     &["resource", "fact", "gateway", "template", "desired", "observed", "plan", "execute"]),
     ("cluster",    &["resource", "fact", "desired", "status", "telemetry"]),
-    ("controller", &["resource", "fact", "desired", "observed", "plan", "execute", "status", "cluster", "sessions", "telemetry"]),
+    ("controller", &["resource", "fact", "gateway", "desired", "observed", "plan", "execute", "status", "cluster", "sessions", "deposits", "telemetry"]),
     ("http",       &["cluster", "telemetry"]),
     ("telemetry",  &["resource", "gateway"]),
-    ("command",    &["resource", "gateway", "simulated_gateway", "control_plane", "cluster", "controller", "sessions", "http", "telemetry"]),
+    ("command",    &["resource", "fact", "gateway", "simulated_gateway", "control_plane", "template", "desired", "observed", "plan", "cluster", "controller", "sessions", "deposits", "http", "telemetry"]),
 ];
 
 /// Inside the control plane: the pure ones, and which of its rooms they may name. None of these is the store or HTTP.
@@ -56,6 +58,7 @@ const IN_CONTROL_PLANE: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "resource",
     "fact",
+    "template",
     "desired",
     "plan",
     "status",

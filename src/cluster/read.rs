@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 
 use super::{Cluster, Error, within};
-use crate::desired::gateway::Document;
+use crate::desired::document::Document;
 use crate::fact::Fact;
 
 impl Cluster {

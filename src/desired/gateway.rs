@@ -1,11 +1,11 @@
 //! What a Gateway asks for: one connection, or the reason why none can be tried yet.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::jiff::Timestamp;
 
+use super::document::Document;
 use crate::fact::Fact;
 use crate::gateway::address::AddressError;
 use crate::gateway::credentials::{Identity, TokenError};
@@ -23,13 +23,6 @@ pub struct Snapshot {
     pub token: Fact<Document>,
     pub ca_bundle: Fact<Document>,
     pub device: Fact<Document>,
-}
-
-/// The data of a Secret or ConfigMap, and which writing of it this is.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Document {
-    pub version: String,
-    pub data: BTreeMap<String, ByteString>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -276,16 +269,5 @@ fn credential(snapshot: &Snapshot) -> String {
         // The version first, and no longer than the schema allows: a url may be.
         Fact::Known(document) => format!("{} {url}", document.version).chars().take(1000).collect(),
         Fact::Absent | Fact::Unknown => format!("no token {url}").chars().take(1000).collect(),
-    }
-}
-
-impl std::fmt::Debug for Document {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            out,
-            "Document({}, keys {:?})",
-            self.version,
-            self.data.keys().collect::<Vec<_>>()
-        )
     }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::ByteString;
 
 use super::*;
 use crate::desired;
-use crate::desired::gateway::Document;
+use crate::desired::document::Document;
 use crate::fact::Fact;
 use crate::gateway::contract::V2026_9_6;
 use crate::gateway::guard::Hold;
