@@ -10,7 +10,9 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::fact::Fact;
-use crate::gateway::session::Surroundings;
+use crate::gateway::commit::Commits;
+use crate::gateway::reading::Readings;
+use crate::gateway::session::{Online, Surroundings};
 use crate::gateway::{Link, Session, Wanted};
 use crate::resource::Gateway;
 
@@ -22,6 +24,16 @@ pub struct Sessions {
     changed: mpsc::UnboundedSender<ObjectRef<Gateway>>,
     /// Goodbyes under way: a gateway that is left without one keeps our place for a while.
     closing: TaskTracker,
+}
+
+/// What a pass over an agent may use of a Gateway's session.
+#[derive(Clone)]
+pub struct Line {
+    /// None while the gateway is not connected.
+    pub online: Option<Online>,
+    pub readings: Readings,
+    /// For the gateway that is wanted now.
+    pub commits: Commits,
 }
 
 impl Sessions {
@@ -67,6 +79,18 @@ impl Sessions {
                 open.insert(key, session);
             }
         });
+    }
+
+    /// None: no session is open.
+    pub fn line(&self, gateway: &ObjectRef<Gateway>) -> Option<Line> {
+        self.with(|open| {
+            let session = open.get(gateway)?;
+            Some(Line {
+                online: session.online(),
+                commits: session.commits(),
+                readings: session.readings().clone(),
+            })
+        })
     }
 
     pub fn close(&self, gateway: &Gateway) {
