@@ -23,6 +23,8 @@ pub enum Scope {
 pub enum Touch<K> {
     One(K),
     Gone(K),
+    /// Part of a list that is still coming; its end says All.
+    Listed(K),
     /// The list was read anew: anything may have changed meanwhile.
     All,
 }
@@ -100,7 +102,8 @@ fn touches<K: Send>(
                     health.watch_fed(&name);
                 }
                 match event {
-                    Event::Apply(object) | Event::InitApply(object) => Some(Touch::One(object)),
+                    Event::Apply(object) => Some(Touch::One(object)),
+                    Event::InitApply(object) => Some(Touch::Listed(object)),
                     Event::Delete(object) => Some(Touch::Gone(object)),
                     Event::InitDone => Some(Touch::All),
                     Event::Init => None,

@@ -17,7 +17,7 @@ use crate::gateway::device_token::InMemory;
 use crate::gateway::dial::Network;
 use crate::gateway::session::Surroundings;
 use crate::http::operations::{self, Operations};
-use crate::resource::Gateway;
+use crate::resource::{Agent, Board, Gateway};
 use crate::sessions::Sessions;
 use crate::telemetry::Metrics;
 
@@ -28,6 +28,8 @@ pub(super) const ACTED_ON: &[&str] = &["Gateway"];
 pub(super) struct Plan {
     pub(super) scopes: Vec<Scope>,
     pub(super) concurrency: u16,
+    /// Where agents reach our HTTP API, where their Gateway does not say so itself.
+    pub(super) base_url: Option<String>,
     pub(super) health: Health,
     pub(super) metrics: Metrics,
     pub(super) stop: CancellationToken,
@@ -38,6 +40,7 @@ pub(super) async fn operate(client: kube::Client, plan: Plan) {
     let Plan {
         scopes,
         concurrency,
+        base_url,
         health,
         metrics,
         stop,
@@ -54,7 +57,16 @@ pub(super) async fn operate(client: kube::Client, plan: Plan) {
     };
     join_all(scopes.into_iter().map(|scope| {
         let (cluster, surroundings, metrics) = (cluster.clone(), surroundings.clone(), metrics.clone());
-        watch_over(scope, cluster, surroundings, metrics, concurrency, stop.clone())
+        let base_url = base_url.clone();
+        watch_over(
+            scope,
+            cluster,
+            surroundings,
+            metrics,
+            base_url,
+            concurrency,
+            stop.clone(),
+        )
     }))
     .await;
 }
@@ -65,22 +77,33 @@ async fn watch_over(
     cluster: Cluster,
     surroundings: Surroundings,
     metrics: Metrics,
+    base_url: Option<String>,
     concurrency: u16,
     stop: CancellationToken,
 ) {
+    // A kind that is missing would be an empty list for ever, and every Board one that has no agents.
+    let served = async {
+        tokio::join!(
+            cluster.served::<Gateway>(&scope),
+            cluster.served::<Board>(&scope),
+            cluster.served::<Agent>(&scope),
+        );
+    };
     tokio::select! {
-        () = cluster.served::<Gateway>(&scope) => {}
+        () = served => {}
         () = stop.cancelled() => return,
     }
-    let (sessions, links) = Sessions::new(surroundings);
+    let (sessions, said) = Sessions::new(surroundings);
+    let (stores, touches) = cluster.look(&scope);
     let world = Arc::new(World {
         cluster,
+        stores,
         sessions,
         metrics,
+        base_url,
     });
     tracing::info!(?scope, "watching");
-    let links = futures::stream::unfold(links, async |mut links| Some((links.recv().await?, links)));
-    controller::gateway::run(scope, Arc::clone(&world), links, concurrency, stop).await;
+    controller::run(Arc::clone(&world), touches, said, concurrency, stop).await;
     world.sessions.close_all().await;
 }
 
