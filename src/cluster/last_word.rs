@@ -9,9 +9,18 @@ use kube::core::object::HasStatus;
 
 use super::Cluster;
 
-/// By uid: the resourceVersion that the writer had seen, and what it wrote.
+/// By uid: the resourceVersion that our word came to, and the word.
 #[derive(Clone, Default)]
 pub(super) struct LastWords(Arc<Mutex<HashMap<String, (String, serde_json::Value)>>>);
+
+/// Whether a reading is from before a write. Versions count upwards, and Kubernetes promises since 1.35 that they can be
+/// compared; of any other kind of word, only an equal one is known not to be older.
+fn is_older(seen: &str, written: &str) -> bool {
+    match (seen.parse::<u128>(), written.parse::<u128>()) {
+        (Ok(seen), Ok(written)) => seen < written,
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => false,
+    }
+}
 
 impl LastWords {
     pub(super) fn forget(&self, uid: &str) {
@@ -32,7 +41,7 @@ impl Cluster {
         };
         let mut words = self.last_words.0.lock().unwrap_or_else(PoisonError::into_inner);
         match words.get(&uid) {
-            Some((seen, status)) if *seen == version => {
+            Some((written, status)) if is_older(&version, written) => {
                 let mut newer = object.as_ref().clone();
                 // What we serialized ourselves is readable; if not, the watch's word will do.
                 if let Ok(status) = serde_json::from_value(status.clone()) {
@@ -48,9 +57,10 @@ impl Cluster {
         }
     }
 
-    pub(super) fn remember<K: Resource>(&self, object: &K, status: serde_json::Value) {
+    /// `written`: the object as the write has left it.
+    pub(super) fn remember<K: Resource>(&self, written: &K, status: serde_json::Value) {
         if let (Some(uid), Some(version)) =
-            (object.meta().uid.clone(), object.meta().resource_version.clone())
+            (written.meta().uid.clone(), written.meta().resource_version.clone())
         {
             self.last_words
                 .0

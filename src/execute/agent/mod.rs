@@ -6,7 +6,7 @@ mod run;
 
 pub use run::{Hands, run};
 
-use crate::plan::agent::{Action, Plan};
+use crate::plan::agent::{Action, Plan, Promise};
 
 /// What came of a plan. Can be made only here: nothing else can claim that something was done.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +55,14 @@ impl Outcome {
 
     pub fn done(&self) -> impl Iterator<Item = &Action> {
         self.came().filter(|(_, came)| **came == Came::Done).map(|(action, _)| action)
+    }
+
+    /// What the status that follows from it holds.
+    pub fn promised(&self) -> impl Iterator<Item = &Promise> {
+        self.done().filter_map(|action| {
+            let Action::Promise(promise) = action else { return None };
+            Some(promise)
+        })
     }
 
     /// The first thing that went wrong.

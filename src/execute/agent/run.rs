@@ -7,7 +7,7 @@ use kube::runtime::reflector::ObjectRef;
 use super::hashes::Hashes;
 use super::machine::{Answer, Effect, Machine};
 use super::{Failure, Outcome, Whose};
-use crate::cluster::{self, Cluster};
+use crate::cluster::{self, Cluster, Held};
 use crate::deposits::Deposits;
 use crate::desired::agent::AgentToken;
 use crate::fact::Fact;
@@ -51,7 +51,14 @@ impl Hands<'_> {
     async fn perform(self, effect: Effect) -> Answer {
         let key = ObjectRef::from_obj(self.agent);
         match effect {
-            Effect::HoldObject => of_cluster(self.cluster.hold(self.agent).await),
+            Effect::HoldObject => match self.cluster.hold(self.agent).await {
+                Ok(Held::Held) => Answer::Done,
+                Ok(Held::TooLate) => Answer::Failed(Failure {
+                    whose: Whose::SomebodyElses,
+                    why: "it is being deleted".to_owned(),
+                }),
+                Err(error) => of_cluster(Err(error)),
+            },
             Effect::LetGo(_) => {
                 self.deposits.forget(&key);
                 self.seen.forget(&key);

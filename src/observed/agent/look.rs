@@ -36,7 +36,7 @@ pub struct Eyes<'a> {
 
 pub async fn look(desired: &Desired, eyes: Eyes<'_>, token_hash: Fact<String>) -> Observed {
     let mut observed = Observed {
-        line: Line::Down,
+        line: Line::NotTried,
         configuration: Fact::Unknown,
         deposit: eyes.deposits.look(eyes.agent),
         files: BTreeMap::new(),
@@ -46,7 +46,9 @@ pub async fn look(desired: &Desired, eyes: Eyes<'_>, token_hash: Fact<String>) -
         promised_here: eyes.seen.of(eyes.agent).promised == desired.promises.wake.as_ref().and_then(|wake| wake.id.clone()),
         token_hash,
     };
-    let Some((line, online)) = eyes.line.and_then(|line| Some((line, line.online.as_ref()?))) else {
+    let Some(line) = eyes.line else { return observed };
+    let Some(online) = &line.online else {
+        observed.line = line.trouble.clone().map_or(Line::NotTried, Line::Down);
         return observed;
     };
     observed.line = Line::Up(online.contract);

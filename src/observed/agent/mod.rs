@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 
 use crate::deposits::Deposit;
 use crate::fact::Fact;
-use crate::gateway::Contract;
 use crate::gateway::chat::InHistory;
 use crate::gateway::configuration::Configuration;
+use crate::gateway::{Contract, Trouble};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observed {
@@ -37,11 +37,21 @@ pub struct Observed {
 }
 
 /// How the gateway is connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
     Up(&'static Contract),
-    /// Or not tried yet.
-    Down,
+    Down(Trouble),
+    /// No try has come to anything yet, or none is made: the Gateway says why.
+    NotTried,
+}
+
+impl Line {
+    pub fn is_up(&self) -> bool {
+        match self {
+            Self::Up(_) => true,
+            Self::Down(_) | Self::NotTried => false,
+        }
+    }
 }
 
 /// A file as it was read.

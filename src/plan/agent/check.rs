@@ -4,7 +4,7 @@ use super::{Action, Plan, Promise};
 use crate::deposits::Order;
 use crate::desired::agent::{Desired, Wish};
 use crate::fact::Fact;
-use crate::observed::agent::{Line, Observed};
+use crate::observed::agent::Observed;
 use crate::resource::agent::{FileState, WakeState};
 use crate::resource::settings::FilePolicy;
 
@@ -88,14 +88,14 @@ fn of_action(action: &Action, desired: &Desired, observed: &Observed) -> Result<
                 Order::TakeOut(removal) => &removal.agent,
             };
             fail(own == Some(agent), Fault::Stranger)?;
-            fail(observed.line != Line::Down, Fault::NotConnected)?;
+            fail(observed.line.is_up(), Fault::NotConnected)?;
             fail(matches!(observed.configuration, Fact::Known(_)), Fault::NotConnected)?;
             fail(promises.held, Fault::NotHeld)?;
             fail(promises.binding.is_some() && promises.entered, Fault::UnpromisedEntry)
         }
         Action::Write(write) => {
             fail(own == Some(&write.agent), Fault::Stranger)?;
-            fail(observed.line != Line::Down, Fault::NotConnected)?;
+            fail(observed.line.is_up(), Fault::NotConnected)?;
             fail(promises.held, Fault::NotHeld)?;
             fail(matches!(desired.token.found, Fact::Known(_)), Fault::NoToken)?;
             let entry = match &observed.configuration {
@@ -120,7 +120,7 @@ fn of_action(action: &Action, desired: &Desired, observed: &Observed) -> Result<
             }
         }
         Action::Wake(message) => {
-            fail(observed.line != Line::Down, Fault::NotConnected)?;
+            fail(observed.line.is_up(), Fault::NotConnected)?;
             let promised = promises.wake.as_ref().filter(|wake| wake.state == Some(WakeState::Intended));
             let id = promised.and_then(|wake| wake.id.as_deref());
             fail(id == Some(message.id.as_str()), Fault::UnpromisedWake)?;

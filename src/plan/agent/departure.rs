@@ -8,7 +8,7 @@ use crate::desired::agent::{Departure, Desired, Place};
 use crate::fact::Fact;
 use crate::gateway::commit::Removal;
 use crate::gateway::configuration::Configuration;
-use crate::observed::agent::{Line, Observed};
+use crate::observed::agent::Observed;
 use crate::resource::settings::DeletionPolicy;
 
 /// The object is being deleted.
@@ -33,7 +33,7 @@ pub(super) fn gone(plan: &mut Plan, desired: &Desired, observed: &Observed, depa
         plan.waits = Some(Waits::Hold(hold));
         return;
     }
-    let is_away = observed.line == Line::Down;
+    let is_away = !observed.line.is_up();
     match (policy, taken_over, gateway_is_gone) {
         (DeletionPolicy::Orphan, _, _) => return let_go(plan, Farewell::Orphaned),
         (DeletionPolicy::Delete, true, _) => return let_go(plan, Farewell::TakenOver),
@@ -75,7 +75,7 @@ pub(super) fn retired(plan: &mut Plan, desired: &Desired, observed: &Observed) {
 
 /// Nothing is planned where it is gone already.
 fn take_out(plan: &mut Plan, desired: &Desired, observed: &Observed, place: &Place, with_files: bool) {
-    if observed.line == Line::Down {
+    if !observed.line.is_up() {
         plan.waits = Some(Waits::Gateway);
         return;
     }
