@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::Controller;
@@ -31,8 +30,9 @@ async fn reconcile(gateway: Arc<Gateway>, world: Arc<World>) -> Result<Action, c
         link: world.sessions.link(&snapshot.gateway),
     };
     let plan = plan::gateway::between(&desired, &observed);
-    let outcome = execute::gateway::run(plan, &snapshot.gateway, &world.cluster, &world.sessions).await;
-    let report = status::gateway::of(&snapshot, &desired, &observed, &outcome, Timestamp::now());
+    let now = (world.clock)();
+    let outcome = execute::gateway::run(plan, &snapshot.gateway, &world.cluster, &world.sessions, now).await;
+    let report = status::gateway::of(&snapshot, &desired, &observed, &outcome, (world.clock)());
     world.metrics.gateway(&snapshot.gateway, &report.status);
     world
         .cluster

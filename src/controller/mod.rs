@@ -2,6 +2,10 @@
 
 pub mod gateway;
 
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+
 use crate::cluster::Cluster;
 use crate::sessions::Sessions;
 use crate::telemetry::Metrics;
@@ -11,4 +15,8 @@ pub struct World {
     pub cluster: Cluster,
     pub sessions: Sessions,
     pub metrics: Metrics,
+    pub clock: Clock,
 }
+
+/// What the wall clock says. Given, so that tests may hold it.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
