@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use futures::future::join_all;
+use k8s_openapi::jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, Health, Scope};
-use crate::controller::{self, World};
+use crate::controller::{self, Clock, World};
 use crate::gateway::Guard;
 use crate::gateway::device_token::InMemory;
 use crate::gateway::dial::Network;
@@ -56,31 +57,40 @@ pub(super) async fn operate(client: kube::Client, plan: Plan) {
         }),
     };
     join_all(scopes.into_iter().map(|scope| {
-        let (cluster, surroundings, metrics) = (cluster.clone(), surroundings.clone(), metrics.clone());
-        let base_url = base_url.clone();
-        watch_over(
-            scope,
-            cluster,
-            surroundings,
-            metrics,
-            base_url,
+        let means = Means {
+            cluster: cluster.clone(),
+            surroundings: surroundings.clone(),
+            metrics: metrics.clone(),
+            clock: Arc::new(Timestamp::now),
+            base_url: base_url.clone(),
             concurrency,
-            stop.clone(),
-        )
+        };
+        watch_over(scope, means, stop.clone())
     }))
     .await;
 }
 
-/// One part of the cluster.
-async fn watch_over(
-    scope: Scope,
-    cluster: Cluster,
-    surroundings: Surroundings,
-    metrics: Metrics,
-    base_url: Option<String>,
-    concurrency: u16,
-    stop: CancellationToken,
-) {
+/// By which means one part of the cluster is watched over. Tests have their own: a pipe, a clock that they hold.
+pub struct Means {
+    pub cluster: Cluster,
+    pub surroundings: Surroundings,
+    pub metrics: Metrics,
+    pub clock: Clock,
+    /// Where agents reach our HTTP API, where their Gateway does not say so itself.
+    pub base_url: Option<String>,
+    pub concurrency: u16,
+}
+
+/// One part of the cluster, until `stop`.
+pub async fn watch_over(scope: Scope, means: Means, stop: CancellationToken) {
+    let Means {
+        cluster,
+        surroundings,
+        metrics,
+        clock,
+        base_url,
+        concurrency,
+    } = means;
     // A kind that is missing would be an empty list for ever, and every Board one that has no agents.
     let served = async {
         tokio::join!(
@@ -100,6 +110,7 @@ async fn watch_over(
         stores,
         sessions,
         metrics,
+        clock,
         base_url,
     });
     tracing::info!(?scope, "watching");

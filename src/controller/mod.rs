@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
+use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use kube::runtime::Controller;
 use kube::runtime::controller::{Action, Config};
@@ -27,9 +28,13 @@ pub struct World {
     pub stores: Stores,
     pub sessions: Sessions,
     pub metrics: Metrics,
+    pub clock: Clock,
     /// The operator's `--base-url`, for Gateways that give none.
     pub base_url: Option<String>,
 }
+
+/// What the wall clock says. Given, so that tests may hold it.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Every controller, until `stop`.
 pub async fn run(world: Arc<World>, touches: Touches, said: Said, concurrency: u16, stop: CancellationToken) {
