@@ -8,7 +8,7 @@ pub mod delete;
 mod demo;
 mod files;
 pub mod get;
-mod operator;
+pub mod operator;
 mod private;
 mod refused;
 pub mod run;

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use futures::future::join_all;
+use k8s_openapi::jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, Health, Scope};
 use crate::controller::agent::Desk;
-use crate::controller::{self, World};
+use crate::controller::{self, Clock, World};
 use crate::execute::agent::hashes;
 use crate::gateway::Guard;
 use crate::gateway::device_token::InMemory;
@@ -58,31 +59,44 @@ pub(super) async fn operate(client: kube::Client, plan: Plan) {
         }),
     };
     join_all(scopes.into_iter().map(|scope| {
-        let (cluster, surroundings, metrics) = (cluster.clone(), surroundings.clone(), metrics.clone());
-        let base_url = base_url.clone();
-        watch_over(
-            scope,
-            cluster,
-            surroundings,
-            metrics,
-            base_url,
+        let means = Means {
+            cluster: cluster.clone(),
+            surroundings: surroundings.clone(),
+            metrics: metrics.clone(),
+            clock: Arc::new(Timestamp::now),
+            base_url: base_url.clone(),
+            token_cost: hashes::COST,
             concurrency,
-            stop.clone(),
-        )
+        };
+        watch_over(scope, means, stop.clone())
     }))
     .await;
 }
 
-/// One part of the cluster.
-async fn watch_over(
-    scope: Scope,
-    cluster: Cluster,
-    surroundings: Surroundings,
-    metrics: Metrics,
-    base_url: Option<String>,
-    concurrency: u16,
-    stop: CancellationToken,
-) {
+/// By which means one part of the cluster is watched over. Tests have their own: a pipe, a clock that they hold.
+pub struct Means {
+    pub cluster: Cluster,
+    pub surroundings: Surroundings,
+    pub metrics: Metrics,
+    pub clock: Clock,
+    /// Where agents reach our HTTP API, where their Gateway does not say so itself.
+    pub base_url: Option<String>,
+    /// bcrypt's cost for the hashes of agents' tokens.
+    pub token_cost: u32,
+    pub concurrency: u16,
+}
+
+/// One part of the cluster, until `stop`.
+pub async fn watch_over(scope: Scope, means: Means, stop: CancellationToken) {
+    let Means {
+        cluster,
+        surroundings,
+        metrics,
+        clock,
+        base_url,
+        token_cost,
+        concurrency,
+    } = means;
     // A kind that is missing would be an empty list for ever, and every Board one that has no agents.
     let served = async {
         tokio::join!(
@@ -97,13 +111,14 @@ async fn watch_over(
     }
     let (sessions, said) = Sessions::new(surroundings);
     let (stores, touches) = cluster.look(&scope);
-    let (desk, again) = Desk::begin(&cluster, &scope, hashes::COST);
+    let (desk, again) = Desk::begin(&cluster, &scope, token_cost);
     let world = Arc::new(World {
         cluster,
         stores,
         sessions,
         metrics,
         desk,
+        clock,
         base_url,
     });
     tracing::info!(?scope, "watching");

@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures::future::join_all;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -170,7 +169,7 @@ async fn snapshot(agent: Arc<Agent>, world: &World) -> Snapshot {
         texts,
         contract,
         base_url: world.base_url.clone(),
-        now: Timestamp::now(),
+        now: (world.clock)(),
         agent,
     }
 }

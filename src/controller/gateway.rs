@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
@@ -29,8 +28,9 @@ async fn reconcile(gateway: Arc<Gateway>, world: Arc<World>) -> Result<Action, c
         link: world.sessions.link(&snapshot.gateway),
     };
     let plan = plan::gateway::between(&desired, &observed);
-    let outcome = execute::gateway::run(plan, &snapshot.gateway, &world.cluster, &world.sessions).await;
-    let report = status::gateway::of(&snapshot, &desired, &observed, &outcome, Timestamp::now());
+    let now = (world.clock)();
+    let outcome = execute::gateway::run(plan, &snapshot.gateway, &world.cluster, &world.sessions, now).await;
+    let report = status::gateway::of(&snapshot, &desired, &observed, &outcome, (world.clock)());
     world.metrics.gateway(&snapshot.gateway, &report.status);
     world
         .cluster

@@ -9,6 +9,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
+use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use kube::runtime::Controller;
 use kube::runtime::controller::{Action, Config};
@@ -31,9 +32,13 @@ pub struct World {
     pub metrics: Metrics,
     /// What passes over agents share.
     pub desk: agent::Desk,
+    pub clock: Clock,
     /// The operator's `--base-url`, for Gateways that give none.
     pub base_url: Option<String>,
 }
+
+/// What the wall clock says. Given, so that tests may hold it.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Every controller, until `stop`.
 ///
