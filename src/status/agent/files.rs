@@ -35,12 +35,18 @@ pub(super) fn of(
     for (name, file) in &content.files.files {
         list.push(physical(name, file, observed, outcome, before, now));
     }
-    let total = list.iter().filter(|file| file.state != FileState::Ignored).count();
+    let total = list
+        .iter()
+        .filter(|file| file.state != FileState::Ignored)
+        .count();
     let good = list
         .iter()
         .filter(|file| matches!(file.state, FileState::InSync | FileState::Seeded));
     let summary = format!("{}/{total}", good.count());
-    let drifted = list.iter().filter(|file| file.state == FileState::Drifted).count();
+    let drifted = list
+        .iter()
+        .filter(|file| file.state == FileState::Drifted)
+        .count();
     for (name, carrier) in &content.files.carried {
         let state = list
             .iter()
@@ -74,12 +80,18 @@ fn physical(
 ) -> FileStatus {
     let wanted = hash(file.text.as_str());
     let earlier = before.files.iter().find(|file| file.name == name);
+    if let (false, Some(earlier), FilePolicy::Managed) = (outcome.plan.files_compared, earlier, file.policy) {
+        // Not compared in this pass: what was told of it stays, of the content that it was told of.
+        return earlier.clone();
+    }
     let written = outcome.came().find_map(|(action, came)| {
         let Action::Write(write) = action else { return None };
         (write.file == name).then_some(came)
     });
     let promised = outcome.done().find_map(|action| {
-        let Action::Promise(promise) = action else { return None };
+        let Action::Promise(promise) = action else {
+            return None;
+        };
         match promise {
             Promise::Seed { file, action, hash } if file == name => Some(Some(FileIntent {
                 action: *action,
@@ -104,7 +116,7 @@ fn physical(
             (Some(Came::Done), _) => FileState::InSync,
             (Some(Came::UnderWay | Came::Failed(_) | Came::NotReached), _) => FileState::Pending,
             (None, _) if outcome.plan.drifted.contains(name) => FileState::Drifted,
-            (None, Some(Fact::Known(_) | Fact::Absent)) if outcome.plan.entry.is_some() => {
+            (None, Some(Fact::Known(_) | Fact::Absent)) if outcome.plan.files_compared => {
                 is_as_wanted(file, found, earlier)
             }
             // Not looked at in this pass: what was known of this very content stays known.
