@@ -112,7 +112,7 @@ fn managed(text: &Text, drift: Drift, found: &Fact<Found>, before: Option<&FileS
 }
 
 /// What the file shall be; None where it is so.
-fn missing_of(text: &Text, found: &Fact<Found>) -> Option<String> {
+pub(super) fn missing_of(text: &Text, found: &Fact<Found>) -> Option<String> {
     match (text, found) {
         // Its content is not kept: its hash tells.
         (Text::Whole(wanted), Fact::Known(Found { hash: found, .. })) => {
