@@ -154,7 +154,7 @@ fn of_files(
         };
         let new = || Change::NewFile {
             name: name.clone(),
-            lines: file.text.as_str().lines().count(),
+            lines: file.text.ours().lines().count(),
         };
         match (file.policy, found) {
             (FilePolicy::Ignored, _) | (FilePolicy::SeedOnce, Fact::Known(_)) => {}
