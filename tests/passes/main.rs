@@ -39,8 +39,14 @@ fn contracts() -> impl Strategy<Value = &'static Contract> {
 /// Far more passes than any way to rest has: beyond it something is written for ever.
 const PASSES: usize = 60;
 
+/// `CASES=20000` for more.
+fn cases() -> u32 {
+    let asked = std::env::var("CASES").ok().and_then(|cases| cases.parse().ok());
+    asked.unwrap_or(400)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_cut_off_ends_where_it_would_have(
