@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, Health, Scope};
-use crate::controller::{self, Clock, World};
+use crate::controller::{self, Clock, Pace, World};
 use crate::gateway::Guard;
 use crate::gateway::device_token::InMemory;
 use crate::gateway::dial::Network;
@@ -23,7 +23,7 @@ use crate::sessions::Sessions;
 use crate::telemetry::Metrics;
 
 /// The kinds that something here acts on. What is told of the others must not sound as if it were so.
-pub(super) const ACTED_ON: &[&str] = &["Gateway"];
+pub(super) const ACTED_ON: &[&str] = &["Gateway", "Board"];
 
 /// What shall be watched, and by which means.
 pub(super) struct Plan {
@@ -111,6 +111,7 @@ pub async fn watch_over(scope: Scope, means: Means, stop: CancellationToken) {
         sessions,
         metrics,
         clock,
+        pace: Pace::default(),
         base_url,
     });
     tracing::info!(?scope, "watching");

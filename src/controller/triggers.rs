@@ -145,6 +145,7 @@ impl Desk {
         let Said {
             mut links,
             mut configurations,
+            mut preserved,
         } = said;
         let mut deposits = std::pin::pin!(deposits);
         loop {
@@ -160,6 +161,7 @@ impl Desk {
                 }
                 // Gathered: a write of ours is told, too, and may be one of a hundred.
                 Some(gateway) = configurations.recv() => self.later.name([Who::AllOf(gateway)]),
+                Some(gateway) = preserved.recv() => self.later.name([Who::Gateway(gateway)]),
                 Some(agent) = deposits.next() => { self.agents.send(agent).ok(); }
                 () = self.later.due() => self.tell_later(),
             }

@@ -1,9 +1,12 @@
 //! What is told of it all: status, conditions, events, and when to look again. Functions of their arguments only
 //! (the time is one of them): the same inputs give the same bytes.
 
+pub mod board;
 pub mod condition;
 pub mod gateway;
+pub mod progress;
 pub mod reason;
+mod story;
 mod verdict;
 
 pub use reason::Reason;

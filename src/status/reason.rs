@@ -67,6 +67,23 @@ pub enum Reason {
     // Inside.
     ProtocolMismatch,
     VersionTooOld,
+
+    // What a Board refers to.
+    GatewayFound,
+    GatewayNotFound,
+    GatewayTerminating,
+
+    // On the way out.
+    InUse,
+    Deleting,
+    CredentialsGone,
+    ForceDeleted,
+    LeftBehind,
+
+    // The Agent that a Gateway keeps.
+    MainAgentKept,
+    MainNameTaken,
+    MainAgentNotStored,
 }
 
 /// Who can mend it, and so whether it counts as stalled.
@@ -74,6 +91,8 @@ pub enum Reason {
 pub enum Remedy {
     /// Nothing to mend.
     None,
+    /// It ends by itself, and when is known: Reconciling until then, however long that is.
+    Itself,
     /// It may come by itself: waited for, and Stalled only after a while.
     Wait,
     /// A person must act: Stalled at once.
@@ -133,6 +152,17 @@ impl Reason {
         Self::RefusedByGateway,
         Self::ProtocolMismatch,
         Self::VersionTooOld,
+        Self::GatewayFound,
+        Self::GatewayNotFound,
+        Self::GatewayTerminating,
+        Self::InUse,
+        Self::Deleting,
+        Self::CredentialsGone,
+        Self::ForceDeleted,
+        Self::LeftBehind,
+        Self::MainAgentKept,
+        Self::MainNameTaken,
+        Self::MainAgentNotStored,
     ];
 
     /// Whether it says that the gateway's certificate was looked at and not believed.
@@ -163,6 +193,16 @@ impl Reason {
             // Never what keeps a Gateway from being Ready: something before it does.
             | Self::NotTried
             | Self::Suspended => Remedy::None,
+            // Of the main agent: the Gateway is as Ready without it.
+            Self::GatewayFound
+            | Self::MainAgentKept
+            | Self::MainNameTaken
+            | Self::MainAgentNotStored
+            // Told as Events.
+            | Self::ForceDeleted
+            | Self::LeftBehind => Remedy::None,
+            Self::CredentialsGone => Remedy::Itself,
+            Self::GatewayNotFound | Self::GatewayTerminating | Self::InUse | Self::Deleting => Remedy::Wait,
             Self::Connecting
             | Self::PreparingDevice
             | Self::ReferenceUnreadable
@@ -230,7 +270,7 @@ mod tests {
             .collect();
         for reason in Reason::ALL {
             let stalled = match reason.remedy() {
-                Remedy::None => "no",
+                Remedy::None | Remedy::Itself => "no",
                 Remedy::Wait => "after 5 min",
                 Remedy::Person => "at once",
             };
