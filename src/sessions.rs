@@ -196,6 +196,19 @@ impl Sessions {
         });
     }
 
+    /// What was abandoned is wanted again, as it is.
+    pub fn keep(&self, gateway: &Gateway) {
+        self.with(|open| {
+            if let Some(Open {
+                session: _,
+                abandoned,
+            }) = open.get_mut(&ObjectRef::from_obj(gateway))
+            {
+                *abandoned = None;
+            }
+        });
+    }
+
     /// Closes the sessions of Gateways that are gone, and names them.
     pub fn retain(&self, still_there: impl Fn(&ObjectRef<Gateway>) -> bool) -> Vec<ObjectRef<Gateway>> {
         let gone: Vec<_> = self.with(|open| open.extract_if(|key, _| !still_there(key)).collect());

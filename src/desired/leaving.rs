@@ -2,6 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
+use serde_json::{Map, Value, json};
 
 use super::gateway::Snapshot;
 use super::hold_on::{Deletion, named};
@@ -44,7 +45,7 @@ pub struct Removal {
     pub name: String,
     pub uid: Option<String>,
     /// What it needs to be told first, as a merge patch: the Gateway may have been told it only just now.
-    pub amend: Option<serde_json::Value>,
+    pub amend: Option<Value>,
 }
 
 /// The reason by which the status remembers it.
@@ -100,28 +101,31 @@ pub fn of(snapshot: &Snapshot) -> Option<Leaving> {
 }
 
 fn removal(snapshot: &Snapshot, main: &Agent, forced: bool) -> Next {
-    let policy = main_agent::deletion_policy(&snapshot.gateway);
-    let other_policy = main.spec.deletion_policy != policy;
-    let unforced = forced
-        && main
-            .annotations()
+    let is_forced = || {
+        main.annotations()
             .get(names::FORCE_DELETE)
-            .is_none_or(|word| word != "true");
-    let amend = (other_policy || unforced).then(|| {
-        let mut amend = serde_json::json!({ "spec": { "deletionPolicy": policy } });
-        if forced && let Some(amend) = amend.as_object_mut() {
-            let annotations = serde_json::json!({ "annotations": { names::FORCE_DELETE: "true" } });
-            amend.insert("metadata".to_owned(), annotations);
-        }
-        amend
-    });
-    if main.metadata.deletion_timestamp.is_some() && amend.is_none() {
+            .is_some_and(|word| word == "true")
+    };
+    // Orphan on the main agent itself is its readers' word, and stays.
+    let orphan = Some(DeletionPolicy::Orphan);
+    let stays = main_agent::deletion_policy(&snapshot.gateway) == orphan;
+    let mut amend = Map::new();
+    if forced && !is_forced() {
+        amend.insert(
+            "metadata".to_owned(),
+            json!({ "annotations": { names::FORCE_DELETE: "true" } }),
+        );
+    }
+    if stays && main.spec.deletion_policy != orphan {
+        amend.insert("spec".to_owned(), json!({ "deletionPolicy": orphan }));
+    }
+    if main.metadata.deletion_timestamp.is_some() && amend.is_empty() {
         return Next::AwaitMain;
     }
     Next::RemoveMain(Removal {
         name: main.name_any(),
         uid: main.uid(),
-        amend,
+        amend: (!amend.is_empty()).then_some(Value::Object(amend)),
     })
 }
 

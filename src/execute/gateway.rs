@@ -51,6 +51,10 @@ pub async fn run(
                 sessions.abandon(gateway);
                 Ok(())
             }
+            Action::KeepConnection => {
+                sessions.keep(gateway);
+                Ok(())
+            }
             Action::MintDeviceKey { secret, owned } => {
                 let key = DeviceKey::from_seed(&rand::random());
                 let stored = cluster

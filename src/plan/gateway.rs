@@ -28,6 +28,8 @@ pub enum Action {
     Disconnect,
     /// What it connects with is gone: disconnect, unless it is back soon.
     Abandon,
+    /// It is gone, but what is connected stays so: somebody has to be cleaned up by it.
+    KeepConnection,
     /// Write a new device key into this Secret, unless the Secret exists.
     /// `owned`: the Secret goes with the Gateway.
     MintDeviceKey {
@@ -123,7 +125,7 @@ fn connection(desired: &Desired, observed: &Observed) -> Option<Action> {
         // The API server is away: that is no reason to let a good connection go.
         (Err(Obstacle::Unreadable(_)), _) | (Err(_), Fact::Absent) => None,
         // What it was opened with is in memory, and serves whoever has to be cleaned up.
-        (Err(_), Fact::Known(_) | Fact::Unknown) if desired.leaving.is_some() => None,
+        (Err(_), Fact::Known(_) | Fact::Unknown) if desired.leaving.is_some() => Some(Action::KeepConnection),
         (Err(Obstacle::NotFound(_)), Fact::Known(_) | Fact::Unknown) => Some(Action::Abandon),
         (Err(_), Fact::Known(_) | Fact::Unknown) => Some(Action::Disconnect),
         (Ok(wanted), Fact::Known(link)) if link.answers == *wanted => {

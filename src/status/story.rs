@@ -22,7 +22,8 @@ pub(super) fn of_condition(before: &[Condition], kind: &str, finding: &Finding) 
         return Vec::new();
     }
     vec![News {
-        warning: finding.truth == Truth::False,
+        // Nothing is wrong with going.
+        warning: finding.truth == Truth::False && finding.reason != Reason::Deleting,
         reason: finding.reason,
         note: finding.message.clone(),
     }]

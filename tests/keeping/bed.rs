@@ -49,10 +49,10 @@ impl Dial for Pipe {
     }
 }
 
-pub struct Bed {
-    pub client: Client,
-    pub metrics: Metrics,
-    gateway: SimulatedGateway,
+pub(crate) struct Bed {
+    pub(crate) client: Client,
+    pub(crate) metrics: Metrics,
+    pub(crate) gateway: SimulatedGateway,
     operator: Option<Operator>,
 }
 
@@ -62,7 +62,7 @@ struct Operator {
 }
 
 impl Bed {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let identity = Identity::new(jiff::Timestamp::now()).unwrap();
         let definitions = resource::definitions();
         let control_plane = ControlPlane::new(
@@ -91,15 +91,10 @@ impl Bed {
         bed
     }
 
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let stop = CancellationToken::new();
         let cluster = Cluster::new(self.client.clone(), Health::default(), self.metrics.clone());
-        let (sessions, said) = Sessions::new(Surroundings {
-            dial: Arc::new(Pipe(self.gateway.clone())),
-            guard: Guard::default(),
-            device_tokens: Arc::new(InMemory::default()),
-            meter: Arc::new(|_, _| {}),
-        });
+        let (sessions, said) = Sessions::new(self.surroundings());
         let (stores, touches) = cluster.look(&Scope::Everywhere);
         let world = Arc::new(World {
             cluster,
@@ -126,27 +121,36 @@ impl Bed {
         self.operator = Some(Operator { stop, done });
     }
 
-    pub async fn stop(&mut self) {
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        Surroundings {
+            dial: Arc::new(Pipe(self.gateway.clone())),
+            guard: Guard::default(),
+            device_tokens: Arc::new(InMemory::default()),
+            meter: Arc::new(|_, _| {}),
+        }
+    }
+
+    pub(crate) async fn stop(&mut self) {
         let Operator { stop, done } = self.operator.take().unwrap();
         stop.cancel();
         done.await.unwrap();
     }
 
-    pub fn api<K>(&self) -> Api<K>
+    pub(crate) fn api<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
         Api::namespaced(self.client.clone(), "default")
     }
 
-    pub async fn apply<K>(&self, object: Value) -> K
+    pub(crate) async fn apply<K>(&self, object: Value) -> K
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
         self.apply_in("default", object).await
     }
 
-    pub async fn apply_in<K>(&self, namespace: &str, mut object: Value) -> K
+    pub(crate) async fn apply_in<K>(&self, namespace: &str, mut object: Value) -> K
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
@@ -159,13 +163,13 @@ impl Bed {
             .unwrap()
     }
 
-    pub async fn namespace(&self, name: &str) {
+    pub(crate) async fn namespace(&self, name: &str) {
         let api: Api<Namespace> = Api::all(self.client.clone());
         let namespace = serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap();
         api.create(&PostParams::default(), &namespace).await.unwrap();
     }
 
-    pub async fn delete<K>(&self, name: &str)
+    pub(crate) async fn delete<K>(&self, name: &str)
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
@@ -175,7 +179,7 @@ impl Bed {
             .unwrap();
     }
 
-    pub async fn get<K>(&self, name: &str) -> Option<K>
+    pub(crate) async fn get<K>(&self, name: &str) -> Option<K>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
@@ -183,7 +187,12 @@ impl Bed {
     }
 
     /// Waits until it is so, for two minutes of a clock that runs as fast as nothing happens.
-    pub async fn until<K>(&self, name: &str, what: &str, is_so: impl Fn(Option<&K>) -> bool) -> Option<K>
+    pub(crate) async fn until<K>(
+        &self,
+        name: &str,
+        what: &str,
+        is_so: impl Fn(Option<&K>) -> bool,
+    ) -> Option<K>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
@@ -201,7 +210,7 @@ impl Bed {
         }
     }
 
-    pub async fn gone<K>(&self, name: &str)
+    pub(crate) async fn gone<K>(&self, name: &str)
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
@@ -210,7 +219,7 @@ impl Bed {
     }
 
     /// How often a verb was used on a kind.
-    pub fn writes(&self, kind: &str, verb: &str) -> u64 {
+    pub(crate) fn writes(&self, kind: &str, verb: &str) -> u64 {
         let text = String::from_utf8(self.metrics.text().unwrap()).unwrap();
         let line = format!("quartermaster_api_writes_total{{kind=\"{kind}\",verb=\"{verb}\"}} ");
         text.lines()
@@ -219,7 +228,7 @@ impl Bed {
     }
 
     /// All of them.
-    pub fn all_writes(&self) -> u64 {
+    pub(crate) fn all_writes(&self) -> u64 {
         let text = String::from_utf8(self.metrics.text().unwrap()).unwrap();
         let lines = text
             .lines()

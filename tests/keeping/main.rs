@@ -8,6 +8,8 @@
 )]
 
 mod bed;
+mod held;
+mod lines;
 
 use std::time::Duration;
 
@@ -329,9 +331,10 @@ async fn without_credentials_it_is_let_go_after_ten_minutes_and_not_before() {
     })
     .await;
 
-    // As long as the session stands, what it was opened with serves.
-    bed.delete::<Gateway>("harbour").await;
+    // As long as the session stands, what it was opened with serves. Namespaces delete Secrets first.
     bed.delete::<Secret>("harbour-token").await;
+    sleep(Duration::from_secs(5)).await;
+    bed.delete::<Gateway>("harbour").await;
     sleep(Duration::from_secs(3600)).await;
     let gateway = bed.get::<Gateway>("harbour").await.unwrap();
     assert_eq!(ready(&gateway.status.unwrap().conditions).reason, "Deleting");
@@ -357,6 +360,27 @@ async fn without_credentials_it_is_let_go_after_ten_minutes_and_not_before() {
     assert!(begun.elapsed() < Duration::from_secs(660));
     let told = events(&bed, "LeftBehind").await;
     assert!(told.iter().any(|note| note.contains("mc-gateway-1")), "{told:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_gone_is_waited_for_before_the_connection_is_let_go() {
+    let bed = Bed::new().await;
+    gateway(&bed).await;
+    let connected = |bed: &Bed| bed.gateway.connections();
+    until_gateway(&bed, "it is Ready", |gateway| {
+        is(&gateway.status.as_ref()?.conditions, "Ready", "True").then_some(())
+    })
+    .await;
+    bed.delete::<Secret>("harbour-token").await;
+    sleep(Duration::from_secs(50)).await;
+    assert_eq!(connected(&bed), 1);
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(connected(&bed), 0);
+    let gateway = bed.get::<Gateway>("harbour").await.unwrap();
+    assert_eq!(
+        ready(&gateway.status.unwrap().conditions).reason,
+        "SecretNotFound"
+    );
 }
 
 async fn fleet(bed: &Bed) {
