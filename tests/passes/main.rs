@@ -120,7 +120,11 @@ fn every_cut_of_a_life_heals() {
                     let name = &whole.names[effect];
                     panic!("cut {when} effect {effect} ({name}) on {contract}:\n{differs}");
                 }
-                assert!(model.tokens_minted <= 1, "cut at {effect}: {} tokens", model.tokens_minted);
+                assert!(
+                    model.tokens_minted <= 1,
+                    "cut at {effect}: {} tokens",
+                    model.tokens_minted
+                );
                 runs += 1;
             }
         }

@@ -69,7 +69,10 @@ pub(crate) enum Deed {
 pub(crate) enum Stop {
     Never,
     /// Counted from now; `after`: the effect happens, its answer is lost with the process.
-    At { effect: usize, after: bool },
+    At {
+        effect: usize,
+        after: bool,
+    },
 }
 
 /// What must be the same however it came about.
@@ -157,7 +160,10 @@ impl Model {
             }
             self.now += SignedDuration::from_secs(31);
         }
-        panic!("no rest after {passes} passes; the last effects: {:?}", self.names.iter().rev().take(12).collect::<Vec<_>>());
+        panic!(
+            "no rest after {passes} passes; the last effects: {:?}",
+            self.names.iter().rev().take(12).collect::<Vec<_>>()
+        );
     }
 
     /// A pass after another until one of them changes nothing.
@@ -217,7 +223,10 @@ impl Model {
         }
         let outcome = machine.outcome();
         let report = status::agent::of(&snapshot, &desired, &observed, &outcome);
-        let is_other = self.agent.as_ref().is_some_and(|agent| agent.status.as_ref() != Some(&report.status));
+        let is_other = self
+            .agent
+            .as_ref()
+            .is_some_and(|agent| agent.status.as_ref() != Some(&report.status));
         if is_other {
             self.effect("status".to_owned(), |model| {
                 if let Some(agent) = &mut model.agent {
@@ -325,7 +334,11 @@ impl Model {
                 BTreeMap::new()
             },
             answers: is_there.then(|| desired.ask.clone()),
-            history: Fact::Known(if is_held { InHistory::Held } else { InHistory::NotThere }),
+            history: Fact::Known(if is_held {
+                InHistory::Held
+            } else {
+                InHistory::NotThere
+            }),
             said: self.said.clone(),
             turn: None,
             promised_here: self.promised == id,
@@ -420,7 +433,8 @@ impl Model {
                 *agent.metadata.generation.get_or_insert(1) += 1;
             }
         };
-        let nth = |files: &BTreeMap<String, String>, n: usize| files.keys().nth(n % files.len().max(1)).cloned();
+        let nth =
+            |files: &BTreeMap<String, String>, n: usize| files.keys().nth(n % files.len().max(1)).cloned();
         match deed {
             Deed::Identity(n) => edit(&|agent| {
                 let role = ["Engineer", "Writer", "Cook", ""][*n];
@@ -547,7 +561,14 @@ fn merge(there: &mut Entry, patch: &Entry) {
 
 /// When something came about may differ; what came about may not.
 fn blank_times(value: &mut Value) {
-    const TIMES: [&str; 6] = ["lastTransitionTime", "since", "at", "rotatedAt", "lastSync", "dueSince"];
+    const TIMES: [&str; 6] = [
+        "lastTransitionTime",
+        "since",
+        "at",
+        "rotatedAt",
+        "lastSync",
+        "dueSince",
+    ];
     match value {
         Value::Object(fields) => {
             fields.retain(|key, _| !TIMES.contains(&key.as_str()));
