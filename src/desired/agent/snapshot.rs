@@ -71,7 +71,10 @@ pub fn token_secret(agent: &Agent) -> String {
 /// The ConfigMaps whose text becomes a file of this Agent.
 pub fn config_maps(agent: &Agent, gateway: Option<&Gateway>) -> BTreeSet<String> {
     let spec = &agent.spec;
-    let soul = spec.soul.iter().filter_map(|soul| soul.config_map_key_ref.as_ref());
+    let soul = spec
+        .soul
+        .iter()
+        .filter_map(|soul| soul.config_map_key_ref.as_ref());
     let identity = spec
         .identity_template
         .iter()
@@ -90,5 +93,9 @@ pub fn config_maps(agent: &Agent, gateway: Option<&Gateway>) -> BTreeSet<String>
 
 /// Whether a soul is looked for in the souls directory.
 pub fn wants_a_soul(agent: &Agent) -> bool {
-    agent.spec.soul.as_ref().is_some_and(|soul| soul.role == Some(true))
+    agent
+        .spec
+        .soul
+        .as_ref()
+        .is_some_and(|soul| soul.role == Some(true))
 }

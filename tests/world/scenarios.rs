@@ -1,0 +1,3 @@
+//! The scenarios, and the tests that play them.
+
+mod gateways;
