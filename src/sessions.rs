@@ -1,7 +1,7 @@
 //! The open gateway sessions, one for each Gateway object.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::runtime::reflector::ObjectRef;
@@ -18,20 +18,28 @@ pub struct Sessions {
     // Passes over different Gateways run at once; each holds the lock for a look-up.
     open: Mutex<HashMap<ObjectRef<Gateway>, Session>>,
     surroundings: Surroundings,
+    seeds: Seeds,
     /// Where a session says that its link has changed.
     changed: mpsc::UnboundedSender<ObjectRef<Gateway>>,
     /// Goodbyes under way: a gateway that is left without one keeps our place for a while.
     closing: TaskTracker,
 }
 
+/// Where each session's tries get their spread from. Given, so that a test can play the same again.
+pub type Seeds = Arc<dyn Fn() -> u64 + Send + Sync>;
+
 impl Sessions {
     /// The receiver yields each Gateway whose link has changed.
-    pub fn new(surroundings: Surroundings) -> (Self, mpsc::UnboundedReceiver<ObjectRef<Gateway>>) {
+    pub fn new(
+        surroundings: Surroundings,
+        seeds: Seeds,
+    ) -> (Self, mpsc::UnboundedReceiver<ObjectRef<Gateway>>) {
         let (changed, changes) = mpsc::unbounded_channel();
         (
             Self {
                 open: Mutex::default(),
                 surroundings,
+                seeds,
                 changed,
                 closing: TaskTracker::new(),
             },
@@ -60,7 +68,7 @@ impl Sessions {
                         .recall(&target.address, fingerprint, ago, Instant::now());
                 }
                 let (changed, name) = (self.changed.clone(), key.clone());
-                let session = Session::start(wanted, self.surroundings.clone(), rand::random(), move || {
+                let session = Session::start(wanted, self.surroundings.clone(), (self.seeds)(), move || {
                     // Nobody listens any more once the controllers have stopped.
                     changed.send(name.clone()).ok();
                 });

@@ -19,7 +19,7 @@ use crate::gateway::dial::Network;
 use crate::gateway::session::Surroundings;
 use crate::http::operations::{self, Operations};
 use crate::resource::Gateway;
-use crate::sessions::Sessions;
+use crate::sessions::{Seeds, Sessions};
 use crate::telemetry::Metrics;
 
 /// The kinds that something here acts on. What is told of the others must not sound as if it were so.
@@ -59,6 +59,7 @@ pub(super) async fn operate(client: kube::Client, plan: Plan) {
             surroundings: surroundings.clone(),
             metrics: metrics.clone(),
             clock: Arc::new(Timestamp::now),
+            seeds: Arc::new(rand::random),
             concurrency,
         };
         watch_over(scope, means, stop.clone())
@@ -72,6 +73,7 @@ pub struct Means {
     pub surroundings: Surroundings,
     pub metrics: Metrics,
     pub clock: Clock,
+    pub seeds: Seeds,
     pub concurrency: u16,
 }
 
@@ -82,13 +84,14 @@ pub async fn watch_over(scope: Scope, means: Means, stop: CancellationToken) {
         surroundings,
         metrics,
         clock,
+        seeds,
         concurrency,
     } = means;
     tokio::select! {
         () = cluster.served::<Gateway>(&scope) => {}
         () = stop.cancelled() => return,
     }
-    let (sessions, links) = Sessions::new(surroundings);
+    let (sessions, links) = Sessions::new(surroundings, seeds);
     let world = Arc::new(World {
         cluster,
         sessions,

@@ -155,7 +155,9 @@ fn run(
         .start_paused(true)
         .build()
         .unwrap();
-    let seed = if reference.is_some() { seed() + 1 } else { seed() };
+    // The same delays lead to the same point; undisturbed once more, others show what may differ.
+    let again = reference.is_some() && blow.is_none();
+    let seed = seed() + u64::from(again);
     runtime.block_on(async {
         let clock = Clock::starting_now();
         let ledger = Ledger::new(clock, blow);

@@ -1,6 +1,6 @@
 //! One world: a control plane, gateways, and the controller, which is started again whenever it was killed.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -16,6 +16,8 @@ use quartermaster::gateway::device_token::InMemory;
 use quartermaster::gateway::session::Surroundings;
 use quartermaster::resource;
 use quartermaster::telemetry::Metrics;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::time::sleep;
@@ -48,14 +50,14 @@ impl World {
         seed: u64,
         sabotage: Sabotage,
     ) -> Self {
-        let definitions = resource::definitions();
         let control_plane = ControlPlane::new(
             Store::in_memory(Keep::default()),
             kinds_served(),
             Tokens::new(SecretString::from("nobody asks for it"), [7; 32]),
             Arc::new(move || clock.now()),
         );
-        control_plane.begin(&definitions).await.unwrap();
+        // Without our definitions as objects: nobody here reads them, and to write them takes most of a short run.
+        control_plane.begin(&[]).await.unwrap();
         tokio::spawn(collect::run(control_plane.clone(), CancellationToken::new()));
         let gateways = Gateways::start(scenario.gateways, seed, &ledger);
         let world = Self {
@@ -97,6 +99,7 @@ impl World {
                     },
                     metrics,
                     clock: Arc::new(move || clock.now()),
+                    seeds: seeds(seed, number),
                     concurrency: 16,
                 };
                 let stop = CancellationToken::new();
@@ -157,6 +160,13 @@ impl World {
         let bytes = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
         (code, serde_json::from_slice(&bytes).unwrap_or_default())
     }
+}
+
+/// Of one life: another each time it asks, and the same in each world of that seed.
+fn seeds(seed: u64, life: u32) -> Arc<dyn Fn() -> u64 + Send + Sync> {
+    let rng = SmallRng::seed_from_u64(seed.wrapping_add(u64::from(life) << 32));
+    let rng = Mutex::new(rng);
+    Arc::new(move || rng.lock().unwrap().random())
 }
 
 /// Compiled once for all worlds: it costs more than a whole run.
