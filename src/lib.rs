@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod command;
 pub mod control_plane;
 pub mod controller;
+pub mod deposits;
 pub mod desired;
 pub mod execute;
 pub mod fact;

@@ -100,6 +100,9 @@ impl World {
                     metrics,
                     clock: Arc::new(move || clock.now()),
                     seeds: seeds(seed, number),
+                    base_url: Some("http://quartermaster.example".to_owned()),
+                    // The least that there is: what the product takes is a third of a second of a core each.
+                    token_cost: 4,
                     concurrency: 16,
                 };
                 let stop = CancellationToken::new();

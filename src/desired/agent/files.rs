@@ -59,6 +59,13 @@ pub struct Rendering<'a> {
 }
 
 impl Text {
+    /// The whole file, or the section.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Whole(text) | Self::Section(text) => text,
+        }
+    }
+
     /// What the file shall be, given what it is; None where it already is so.
     pub fn wanted(&self, found: Option<&str>) -> Option<String> {
         match self {
