@@ -44,7 +44,10 @@ pub enum Answer {
     Done,
     Removed(Removed),
     /// `again`: how long from now before the same may be asked for once more.
-    Not { why: NotCommitted, again: Duration },
+    Not {
+        why: NotCommitted,
+        again: Duration,
+    },
 }
 
 struct Slot {

@@ -59,7 +59,10 @@ impl Cluster {
         secret.metadata.name = Some(name.to_owned());
         secret.metadata.namespace = Some(namespace);
         secret.metadata.labels = Some(BTreeMap::from([
-            (names::MANAGED_BY_LABEL.to_owned(), names::FIELD_MANAGER.to_owned()),
+            (
+                names::MANAGED_BY_LABEL.to_owned(),
+                names::FIELD_MANAGER.to_owned(),
+            ),
             (names::AGENT_LABEL.to_owned(), agent.name_any()),
         ]));
         // Without blockOwnerDeletion: a namespace that is emptied must not wait for it.

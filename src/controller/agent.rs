@@ -100,7 +100,10 @@ async fn reconcile(agent: Arc<Agent>, world: Arc<World>) -> Result<Action, clust
     };
     let outcome = execute::agent::run(plan, hands).await;
     let report = status::agent::of(&snapshot, &desired, &observed, &outcome);
-    world.cluster.report(snapshot.agent.as_ref(), &report.status).await?;
+    world
+        .cluster
+        .report(snapshot.agent.as_ref(), &report.status)
+        .await?;
     desk.remember(&key, &outcome);
     world.cluster.tell(snapshot.agent.as_ref(), report.news).await;
     let when = report.look_again.map_or(resync, |again| again.min(resync));
@@ -147,7 +150,10 @@ async fn snapshot(agent: Arc<Agent>, world: &World) -> Snapshot {
         Some(board) => stores.team(&namespace, board),
         None => vec![Arc::clone(&agent)],
     };
-    let gateway_name = known_gateway.as_ref().map(|gateway| gateway.name_any()).unwrap_or_default();
+    let gateway_name = known_gateway
+        .as_ref()
+        .map(|gateway| gateway.name_any())
+        .unwrap_or_default();
     let boards = match agent.spec.role {
         Role::Main => stores.boards_of(&namespace, &gateway_name),
         Role::Worker | Role::Lead => Vec::new(),
@@ -157,7 +163,9 @@ async fn snapshot(agent: Arc<Agent>, world: &World) -> Snapshot {
         .cluster
         .token(&world.desk.tokens, &agent, &token_secret(&agent))
         .await;
-    let contract = known_gateway.as_ref().and_then(|gateway| contract(gateway, world));
+    let contract = known_gateway
+        .as_ref()
+        .and_then(|gateway| contract(gateway, world));
     Snapshot {
         rivals: rivals(&agent, known_gateway.as_deref(), world),
         ahead: ahead(&agent, &team, &gateway_name, world),
@@ -187,13 +195,18 @@ fn contract(gateway: &Gateway, world: &World) -> Option<&'static Contract> {
 /// Of two objects that mean one agent only one may have it: those that name its id, at the same url.
 fn rivals(agent: &Agent, gateway: Option<&Gateway>, world: &World) -> Vec<Arc<Agent>> {
     let status = agent.status.as_ref();
-    let bound = status.and_then(|status| status.binding.as_ref()).map(|it| it.agent_id.as_str());
+    let bound = status
+        .and_then(|status| status.binding.as_ref())
+        .map(|it| it.agent_id.as_str());
     let derived = || match agent.spec.role {
         Role::Worker => agent.uid().map(|uid| format!("mc-{uid}")),
         // Leads of one board are ranked among themselves.
         Role::Lead | Role::Main => None,
     };
-    let id = bound.map(str::to_owned).or_else(|| agent.spec.agent_id.clone()).or_else(derived);
+    let id = bound
+        .map(str::to_owned)
+        .or_else(|| agent.spec.agent_id.clone())
+        .or_else(derived);
     let (Some(id), Some(gateway)) = (id, gateway) else {
         return Vec::new();
     };
@@ -264,7 +277,9 @@ fn resync(snapshot: &Snapshot) -> Duration {
         Fact::Known(gateway) => desired::duration(&gateway.spec.resync_interval),
         Fact::Absent | Fact::Unknown => None,
     };
-    let interval = of_gateway.unwrap_or(Duration::from_secs(60)).max(Duration::from_secs(10));
+    let interval = of_gateway
+        .unwrap_or(Duration::from_secs(60))
+        .max(Duration::from_secs(10));
     let uid = snapshot.agent.metadata.uid.iter();
     let salt: u32 = uid.flat_map(|uid| uid.bytes()).map(u32::from).sum();
     interval + interval / 5 * (salt % 100) / 100
@@ -310,5 +325,7 @@ fn owner(touch: Touch<Secret>) -> Option<ObjectRef<Agent>> {
 }
 
 fn received<T: Send>(receiver: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {
-    futures::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)))
+    futures::stream::unfold(receiver, async |mut receiver| {
+        Some((receiver.recv().await?, receiver))
+    })
 }

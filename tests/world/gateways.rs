@@ -2,7 +2,7 @@
 //! something is an effect.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -10,7 +10,6 @@ use quartermaster::gateway::dial::{Dial, Stream};
 use quartermaster::gateway::{Address, Trouble, Trust};
 use quartermaster::simulated_gateway::{Hit, Peer, Settings, SimulatedGateway, When, Witness};
 use serde_json::Value;
-use std::sync::Mutex;
 
 use crate::blow::{Blow, Loss};
 use crate::ledger::{Ledger, Whose};
@@ -103,8 +102,8 @@ const READS: &[&str] = &[
 ];
 
 fn witness(host: &'static str, ledger: Ledger) -> Witness {
-    // Dealt when the call comes, and the rest of it when that is answered.
-    let dealt: Mutex<Option<(Value, Blow)>> = Mutex::default();
+    // Struck when it comes, and dealt the blow when it is answered.
+    let struck: Mutex<Option<(String, Value, Blow)>> = Mutex::default();
     Witness::new(move |when, method, params| {
         if READS.contains(&method) {
             if when == When::Before {
@@ -113,8 +112,11 @@ fn witness(host: &'static str, ledger: Ledger) -> Witness {
             return None;
         }
         let blow = match when {
-            When::Before => ledger.effect(Whose::Gateway, effect(host, method, params))?,
-            When::After => dealt.lock().unwrap().take_if(|(of, _)| of == params)?.1,
+            When::Before => ledger.effect(Whose::Gateway, effect(&ledger, host, method, params))?,
+            When::After => {
+                let is_it = |(its, of, _): &mut (String, Value, Blow)| its == method && of == params;
+                struck.lock().unwrap().take_if(is_it)?.2
+            }
         };
         let kill = || {
             if let Some(life) = ledger.life() {
@@ -125,7 +127,7 @@ fn witness(host: &'static str, ledger: Ledger) -> Witness {
         match (when, blow) {
             (When::Before, Blow::KilledBefore) | (When::After, Blow::KilledAfter) => kill(),
             (When::Before, blow) => {
-                *dealt.lock().unwrap() = Some((params.clone(), blow));
+                *struck.lock().unwrap() = Some((method.to_owned(), params.clone(), blow));
                 None
             }
             (When::After, Blow::Lost(Loss::Silence)) => Some(Hit::Drop),
@@ -139,9 +141,12 @@ fn witness(host: &'static str, ledger: Ledger) -> Witness {
     })
 }
 
-/// `harbour: agents.files.set mc-… AGENTS.md`. Agents' ids hold uids, which are of chance: they are told by their kind alone.
-fn effect(host: &str, method: &str, params: &Value) -> String {
-    let text = |key: &str| params.get(key).and_then(Value::as_str).unwrap_or_default();
-    let what = [text("name"), text("reason")].join(" ");
-    format!("{host}: {method} {}", what.trim()).trim_end().to_owned()
+/// `harbour: agents.files.set mc-triage AGENTS.md`. Whose changes leave together in one `config.patch` is of chance.
+fn effect(ledger: &Ledger, host: &str, method: &str, params: &Value) -> String {
+    let text = |key: &str| params.get(key).and_then(Value::as_str);
+    let of = ["agentId", "sessionKey", "key", "name"]
+        .into_iter()
+        .filter_map(text);
+    let words: Vec<&str> = std::iter::once(method).chain(of).collect();
+    ledger.told_by_name(&format!("{host}: {}", words.join(" ")))
 }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
+use serde_json::Value;
+
 use crate::blow::{Blow, Point};
 use crate::clock::Clock;
 use crate::life::Life;
@@ -22,6 +24,10 @@ struct Book {
     life: Option<Life>,
     /// The step of the scenario that is being played.
     step: usize,
+    /// What no controller may do, such as end by itself.
+    trouble: Option<String>,
+    /// By uid: the object's own name.
+    objects: HashMap<String, String>,
     /// Of each name: how often something was made, as the API server answered.
     made: BTreeMap<String, u32>,
 }
@@ -53,6 +59,8 @@ impl Ledger {
             blow,
             life: None,
             step: 0,
+            trouble: None,
+            objects: HashMap::new(),
             made: BTreeMap::new(),
         })))
     }
@@ -79,12 +87,30 @@ impl Ledger {
             write!(told, "   <- {blow} this").unwrap();
         }
         book.effects.push(Effect { point, whose, told });
-        if book.effects.len() >= TOO_MANY
-            && let Some(life) = &book.life
-        {
-            life.kill();
+        if book.effects.len() >= TOO_MANY {
+            book.trouble = Some("it writes without end".to_owned());
+            if let Some(life) = &book.life {
+                life.kill();
+            }
         }
         blow
+    }
+
+    /// An object that was made, as the API server shows it.
+    pub(crate) fn knows(&self, object: &Value) {
+        let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
+        self.0.lock().unwrap().objects.insert(text("uid"), text("name"));
+    }
+
+    /// With objects' names for their uids, which are of chance.
+    pub(crate) fn told_by_name(&self, text: &str) -> String {
+        let mut told = text.to_owned();
+        for (uid, name) in &self.0.lock().unwrap().objects {
+            if !uid.is_empty() && told.contains(uid.as_str()) {
+                told = told.replace(uid.as_str(), name);
+            }
+        }
+        told
     }
 
     pub(crate) fn read(&self) {
@@ -115,8 +141,13 @@ impl Ledger {
         self.0.lock().unwrap().effects.len()
     }
 
-    pub(crate) fn ran_away(&self) -> bool {
-        self.count() >= TOO_MANY
+    /// Nothing can come of this world any more.
+    pub(crate) fn spoil(&self, why: String) {
+        self.0.lock().unwrap().trouble.get_or_insert(why);
+    }
+
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.0.lock().unwrap().trouble.clone()
     }
 
     pub(crate) fn effects(&self) -> Vec<Effect> {

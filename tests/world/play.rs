@@ -30,35 +30,41 @@ struct Played {
     effects: Vec<Effect>,
     made: BTreeMap<String, u32>,
     reads: u64,
-    took: Duration,
 }
 
 /// What a world looked like that is not as it should be.
 #[derive(Debug)]
-pub(crate) struct Divergence(String);
+struct Divergence(String);
 
 /// What was shown of a scenario.
-pub(crate) struct Shown {
-    pub(crate) effects: usize,
-    pub(crate) runs: usize,
-    pub(crate) divergences: Vec<Divergence>,
+struct Shown {
+    effects: usize,
+    reads: u64,
+    runs: usize,
+    divergences: Vec<Divergence>,
 }
 
 /// Every blow to every effect; what diverges is told, and fails the test that called.
 pub(crate) fn every_blow(scenario: &Scenario) {
     let Shown {
         effects,
+        reads,
         runs,
         divergences,
     } = play(scenario, Sabotage::None);
-    let note = format!("{runs} runs: killed before, after, and without its answer");
     evidence::record(
         "world",
-        &format!("{}: effects", scenario.name),
+        &format!("effects: {}", scenario.name),
         effects as u64,
-        &note,
+        &format!("{runs} runs, {} diverge; beside {reads} reads", divergences.len()),
     );
-    evidence::record("world", "divergences", divergences.len() as u64, "");
+    evidence::record(
+        "world",
+        "runs, each effect killed before and after, or unanswered",
+        runs as u64,
+        "",
+    );
+    evidence::record("world", "runs that diverge", divergences.len() as u64, "");
     if !divergences.is_empty() {
         let mut told = String::new();
         for Divergence(what) in divergences.iter().take(3) {
@@ -105,17 +111,9 @@ fn play(scenario: &Scenario, sabotage: Sabotage) -> Shown {
     // Also undisturbed once more, with other delays: otherwise nothing is known of what may differ.
     let all = std::iter::once(("again".to_owned(), None)).chain(blows);
     let chosen: VecDeque<_> = all
-        .filter(|(run, _)| wanted().is_none_or(|wanted| wanted == *run))
+        .filter(|(run, _)| wanted_run().is_none_or(|wanted| wanted == *run))
         .collect();
     let runs = chosen.len();
-    if wanted().is_some() {
-        let told: String = reference
-            .effects
-            .iter()
-            .map(|effect| format!("{}\n", effect.told))
-            .collect();
-        evidence::say(&format!("{}, undisturbed:\n{told}", scenario.name));
-    }
     let left = Mutex::new(chosen);
     let divergences = Mutex::new(Vec::new());
     let next = || left.lock().unwrap().pop_front();
@@ -138,6 +136,7 @@ fn play(scenario: &Scenario, sabotage: Sabotage) -> Shown {
     });
     Shown {
         effects: reference.effects.len(),
+        reads: reference.reads,
         runs,
         divergences: divergences.into_inner().unwrap(),
     }
@@ -162,11 +161,7 @@ fn run(
         let clock = Clock::starting_now();
         let ledger = Ledger::new(clock, blow);
         let world = World::begin(scenario, ledger, clock, seed, sabotage).await;
-        let run = Run {
-            world,
-            reference,
-            begun: Instant::now(),
-        };
+        let run = Run { world, reference };
         run.play(scenario).await
     })
 }
@@ -174,7 +169,6 @@ fn run(
 struct Run<'a> {
     world: World,
     reference: Option<&'a Played>,
-    begun: Instant,
 }
 
 impl Run<'_> {
@@ -192,6 +186,9 @@ impl Run<'_> {
             }
         }
         pictures.push(self.quiet(pictures.last()).await?);
+        if wanted_run().is_some() {
+            evidence::say(&format!("all of it:\n{}", ledger.told(0, usize::MAX)));
+        }
         if let Some((point, blow)) = ledger.missed() {
             return Err(self.diverges(&format!("{blow} {point}: it never came to that")));
         }
@@ -210,7 +207,6 @@ impl Run<'_> {
             effects: ledger.effects(),
             made,
             reads: ledger.reads(),
-            took: self.begun.elapsed(),
         })
     }
 
@@ -220,10 +216,11 @@ impl Run<'_> {
         let ledger = &self.world.ledger;
         let begun = Instant::now();
         let (mut count, mut since) = (ledger.count(), begun);
+        let mut told = String::new();
         loop {
             sleep(LOOK_EVERY).await;
-            if ledger.ran_away() {
-                return Err(self.diverges("it writes without end"));
+            if let Some(why) = ledger.trouble() {
+                return Err(self.diverges(&why));
             }
             if ledger.count() != count {
                 (count, since) = (ledger.count(), Instant::now());
@@ -236,6 +233,11 @@ impl Run<'_> {
             let missing = self.missing(&picture, wanted, at);
             if missing.is_empty() && !over {
                 return Ok(picture);
+            }
+            if wanted_run().is_some() && told != missing {
+                let shown = self.world.clock.shown();
+                evidence::say(&format!("{shown}  step {step}, not yet so:\n{missing}"));
+                told.clone_from(&missing);
             }
             if over {
                 let minutes = PATIENCE.as_secs() / 60;
@@ -260,6 +262,9 @@ impl Run<'_> {
         let ledger = &self.world.ledger;
         let before = ledger.count();
         sleep(QUIET).await;
+        if let Some(why) = ledger.trouble() {
+            return Err(self.diverges(&why));
+        }
         if ledger.count() != before {
             let told = format!(
                 "it had come to rest, and then it wrote:\n{}",
@@ -294,7 +299,7 @@ fn seed() -> u64 {
 }
 
 /// One run alone: `3 killed before`, `again`.
-fn wanted() -> Option<String> {
+fn wanted_run() -> Option<String> {
     variable("WORLD_POINT")
 }
 

@@ -65,9 +65,13 @@ impl Wire {
             self.life.kill();
         }
         self.life.goes_on().await;
-        let answer = self.ask(request).await;
+        let mut answer = self.ask(request).await;
         if answer.status() == StatusCode::CREATED {
+            let (head, body) = answer.into_parts();
+            let bytes = to_bytes(body, usize::MAX).await?;
+            self.ledger.knows(&serde_json::from_slice(&bytes)?);
             self.ledger.has_made(effect);
+            answer = Response::from_parts(head, Body::from(bytes));
         }
         match blow {
             None => {}

@@ -110,11 +110,14 @@ impl World {
                     tokio::spawn(operator::watch_over(Scope::Everywhere, means, stop.clone()));
                 tokio::select! {
                     () = life.is_over() => {}
-                    ended = &mut controller => panic!("the controller has ended by itself: {ended:?}"),
+                    ended = &mut controller => {
+                        ledger.spoil(format!("the controller has ended by itself: {ended:?}"));
+                        return;
+                    }
                 }
                 controller.abort();
                 controller.await.ok();
-                if ledger.ran_away() {
+                if ledger.trouble().is_some() {
                     return;
                 }
                 sleep(STARTED_AGAIN).await;
@@ -134,6 +137,7 @@ impl World {
                 .ask("PATCH", &path, "application/apply-patch+yaml", object.to_string())
                 .await;
             assert!(code < 300, "{}: {answer}", manifest.shown());
+            self.ledger.knows(&answer);
         }
     }
 

@@ -216,7 +216,13 @@ mod tests {
     #[test]
     fn what_is_wanted_no_more_is_taken_out_and_its_neighbours_stay() {
         let mut fields = object(json!({ "tools": { "allow": ["x"] }, "model": "m" }));
-        for path in ["tools.deny", "sandbox.mode", "tools", "model.deep", "tools.allow.x"] {
+        for path in [
+            "tools.deny",
+            "sandbox.mode",
+            "tools",
+            "model.deep",
+            "tools.allow.x",
+        ] {
             take_out(&mut fields, path);
         }
         assert_eq!(
@@ -239,6 +245,9 @@ mod tests {
     fn a_large_config_is_owned_by_its_first_key() {
         let many: Entry = (0..300).map(|n| (format!("k{n}"), json!(n))).collect();
         let fields = object(json!({ "tools": many, "name": "x" }));
-        assert_eq!(paths_of(&fields), BTreeSet::from(["tools".to_owned(), "name".to_owned()]));
+        assert_eq!(
+            paths_of(&fields),
+            BTreeSet::from(["tools".to_owned(), "name".to_owned()])
+        );
     }
 }

@@ -38,7 +38,10 @@ impl Promises {
             binding: status.binding.clone(),
             entered: entry.is_some(),
             owned_paths: entry.iter().flat_map(|entry| entry.owned_paths.clone()).collect(),
-            owned_bindings: entry.iter().flat_map(|entry| entry.owned_bindings.clone()).collect(),
+            owned_bindings: entry
+                .iter()
+                .flat_map(|entry| entry.owned_bindings.clone())
+                .collect(),
             files: files.map(|file| (file.name.clone(), file.clone())).collect(),
             wake: status.wake.clone(),
             token: status.token.clone(),

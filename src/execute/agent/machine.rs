@@ -13,7 +13,10 @@ use crate::plan::agent::{Action, Farewell, Message, Plan, Write};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Effect {
     HoldObject,
-    CreateSecret { secret: String, token: Option<AgentToken> },
+    CreateSecret {
+        secret: String,
+        token: Option<AgentToken>,
+    },
     Deposit(Order),
     SetFile(Write),
     /// Where the gateway did not tell what it has stored.

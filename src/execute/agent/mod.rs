@@ -54,13 +54,17 @@ impl Outcome {
     }
 
     pub fn done(&self) -> impl Iterator<Item = &Action> {
-        self.came().filter(|(_, came)| **came == Came::Done).map(|(action, _)| action)
+        self.came()
+            .filter(|(_, came)| **came == Came::Done)
+            .map(|(action, _)| action)
     }
 
     /// What the status that follows from it holds.
     pub fn promised(&self) -> impl Iterator<Item = &Promise> {
         self.done().filter_map(|action| {
-            let Action::Promise(promise) = action else { return None };
+            let Action::Promise(promise) = action else {
+                return None;
+            };
             Some(promise)
         })
     }

@@ -70,7 +70,8 @@ impl Hands<'_> {
             }
             Effect::Deposit(order) => match self.line {
                 Some(line) => {
-                    self.deposits.deposit(key, &line.commits, order, self.ask.to_owned());
+                    self.deposits
+                        .deposit(key, &line.commits, order, self.ask.to_owned());
                     Answer::Begun
                 }
                 None => not_connected(),
@@ -172,7 +173,9 @@ fn of_cluster(result: Result<(), cluster::Error>) -> Answer {
 fn of_gateway(error: CallError) -> Answer {
     let whose = match &error {
         CallError::Refused(refusal) if refusal.meaning() == Meaning::FileChanged => Whose::SomebodyElses,
-        CallError::Refused(refusal) if matches!(refusal.meaning(), Meaning::Busy { .. }) => Whose::GatewaysSilence,
+        CallError::Refused(refusal) if matches!(refusal.meaning(), Meaning::Busy { .. }) => {
+            Whose::GatewaysSilence
+        }
         CallError::Refused(_) | CallError::TooLarge { .. } => Whose::GatewaysRefusal,
         CallError::Lost(_) | CallError::TimedOut | CallError::Odd { .. } => Whose::GatewaysSilence,
     };

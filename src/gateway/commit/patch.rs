@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::{Difference, EntryChange};
 use super::bindings::{Bound, Conflict, bound, holder_of};
 use super::heartbeat::{self, HEARTBEAT};
 use super::size::{self, Caution};
 use super::write::{ENTRY_DEPTH, Write, allowance};
+use super::{Difference, EntryChange};
 use crate::gateway::configuration::{Configuration, Entry, REDACTED};
 use crate::gateway::contract::{Contract, Roster};
 use crate::gateway::names::AgentId;

@@ -43,7 +43,8 @@ pub async fn look(desired: &Desired, eyes: Eyes<'_>, token_hash: Fact<String>) -
         answers: None,
         history: Fact::Unknown,
         said: eyes.seen.of(eyes.agent).said,
-        promised_here: eyes.seen.of(eyes.agent).promised == desired.promises.wake.as_ref().and_then(|wake| wake.id.clone()),
+        promised_here: eyes.seen.of(eyes.agent).promised
+            == desired.promises.wake.as_ref().and_then(|wake| wake.id.clone()),
         token_hash,
     };
     let Some(line) = eyes.line else { return observed };
@@ -102,7 +103,10 @@ async fn files(
     });
     let known = eyes.seen.of(eyes.agent).files;
     let each = content.files.files.iter().map(|(name, file)| {
-        let known = known.get(name).filter(|known| is_enough(known, &file.text, file.drift)).cloned();
+        let known = known
+            .get(name)
+            .filter(|known| is_enough(known, &file.text, file.drift))
+            .cloned();
         async move {
             if file.policy == FilePolicy::Ignored {
                 return (name.clone(), Fact::Unknown);
@@ -149,9 +153,7 @@ fn is_enough(known: &Fact<Found>, wanted: &Text, drift: Drift) -> bool {
                 content: None,
             }),
             Text::Whole(text),
-        ) => {
-            drift != Drift::Report || *found == hash(text)
-        }
+        ) => drift != Drift::Report || *found == hash(text),
     }
 }
 
@@ -169,7 +171,11 @@ async fn read(place: &Place, name: &str, online: &Online) -> Fact<(Arc<str>, boo
 
 /// Asked only while the fate of a message is open.
 async fn history(desired: &Desired, place: &Place, online: &Online) -> Fact<InHistory> {
-    let open = desired.promises.wake.as_ref().filter(|wake| wake.state == Some(WakeState::Intended));
+    let open = desired
+        .promises
+        .wake
+        .as_ref()
+        .filter(|wake| wake.state == Some(WakeState::Intended));
     let Some(id) = open.and_then(|wake| wake.id.as_deref()) else {
         return Fact::Unknown;
     };

@@ -88,11 +88,7 @@ pub fn hash(content: &str) -> String {
 /// Without the content: an agent's token may be in it.
 impl fmt::Debug for Found {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            hash,
-            told,
-            content,
-        } = self;
+        let Self { hash, told, content } = self;
         out.debug_struct("Found")
             .field("hash", hash)
             .field("told", told)

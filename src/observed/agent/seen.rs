@@ -49,7 +49,10 @@ impl Seen {
     }
 
     pub fn forget(&self, agent: &ObjectRef<Agent>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(agent);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(agent);
     }
 
     pub(super) fn of(&self, agent: &ObjectRef<Agent>) -> OfAgent {

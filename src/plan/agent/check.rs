@@ -89,9 +89,15 @@ fn of_action(action: &Action, desired: &Desired, observed: &Observed) -> Result<
             };
             fail(own == Some(agent), Fault::Stranger)?;
             fail(observed.line.is_up(), Fault::NotConnected)?;
-            fail(matches!(observed.configuration, Fact::Known(_)), Fault::NotConnected)?;
+            fail(
+                matches!(observed.configuration, Fact::Known(_)),
+                Fault::NotConnected,
+            )?;
             fail(promises.held, Fault::NotHeld)?;
-            fail(promises.binding.is_some() && promises.entered, Fault::UnpromisedEntry)
+            fail(
+                promises.binding.is_some() && promises.entered,
+                Fault::UnpromisedEntry,
+            )
         }
         Action::Write(write) => {
             fail(own == Some(&write.agent), Fault::Stranger)?;
@@ -103,7 +109,10 @@ fn of_action(action: &Action, desired: &Desired, observed: &Observed) -> Result<
                 Fact::Absent | Fact::Unknown => false,
             };
             fail(entry, Fault::NoEntry)?;
-            let was_read = observed.files.get(&write.file).is_some_and(|it| *it != Fact::Unknown);
+            let was_read = observed
+                .files
+                .get(&write.file)
+                .is_some_and(|it| *it != Fact::Unknown);
             fail(was_read, Fault::UnreadFile)?;
             let before = promises.files.get(&write.file);
             let wanted = desired.content.as_ref().ok();
@@ -121,7 +130,10 @@ fn of_action(action: &Action, desired: &Desired, observed: &Observed) -> Result<
         }
         Action::Wake(message) => {
             fail(observed.line.is_up(), Fault::NotConnected)?;
-            let promised = promises.wake.as_ref().filter(|wake| wake.state == Some(WakeState::Intended));
+            let promised = promises
+                .wake
+                .as_ref()
+                .filter(|wake| wake.state == Some(WakeState::Intended));
             let id = promised.and_then(|wake| wake.id.as_deref());
             fail(id == Some(message.id.as_str()), Fault::UnpromisedWake)?;
             let session = desired.place.as_ref().map(crate::desired::agent::Place::session);

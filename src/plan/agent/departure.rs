@@ -96,16 +96,17 @@ fn take_out(plan: &mut Plan, desired: &Desired, observed: &Observed, place: &Pla
 /// Whether another agent works in the same folder, below it or above it.
 fn is_shared(configuration: &Configuration, place: &Place) -> bool {
     let folder = |path: &str| format!("{}/", path.trim_end_matches('/'));
-    let workspace = |entry: &serde_json::Map<String, Value>| {
-        entry.get("workspace").and_then(Value::as_str).map(folder)
-    };
+    let workspace =
+        |entry: &serde_json::Map<String, Value>| entry.get("workspace").and_then(Value::as_str).map(folder);
     // As the gateway uses it: `~` in our words is a path in its.
     let own = configuration.entries.get(&place.agent).and_then(workspace);
     let ours = [Some(folder(&place.workspace)), own];
     let others = configuration.entries.iter().filter(|(id, _)| **id != place.agent);
-    others
-        .filter_map(|(_, entry)| workspace(entry))
-        .any(|other| ours.iter().flatten().any(|ours| ours.starts_with(&other) || other.starts_with(ours)))
+    others.filter_map(|(_, entry)| workspace(entry)).any(|other| {
+        ours.iter()
+            .flatten()
+            .any(|ours| ours.starts_with(&other) || other.starts_with(ours))
+    })
 }
 
 fn let_go(plan: &mut Plan, farewell: Farewell) {

@@ -29,7 +29,11 @@ impl Wanted<'_> {
         let entry = &self.content.entry;
         let agent = &self.place.agent;
         // Only the ones that were ours may go; who else gave it one has a reason.
-        let there = self.configuration.bindings.iter().filter(|item| holds(item, agent));
+        let there = self
+            .configuration
+            .bindings
+            .iter()
+            .filter(|item| holds(item, agent));
         let foreign = there
             .filter_map(Binding::read)
             .filter(|binding| !entry.owned_bindings.contains(binding));
@@ -118,7 +122,11 @@ fn is_same(one: &Order, other: &Order) -> bool {
 
 /// What may be there by our hand while this entry is written.
 pub(super) fn owned(promises: &Promises, content: &Content) -> (BTreeSet<String>, BTreeSet<String>) {
-    let paths = promises.owned_paths.union(&content.entry.paths).cloned().collect();
+    let paths = promises
+        .owned_paths
+        .union(&content.entry.paths)
+        .cloned()
+        .collect();
     let bindings = promises.owned_bindings.iter().cloned();
     let wanted = content.entry.bindings.iter().map(ToString::to_string);
     (paths, bindings.chain(wanted).collect())
@@ -133,7 +141,8 @@ pub(super) fn narrow(plan: &mut Plan, desired: &Desired, content: &Content) {
     let bindings: BTreeSet<String> = content.entry.bindings.iter().map(ToString::to_string).collect();
     let promises = &desired.promises;
     if paths != promises.owned_paths || bindings != promises.owned_bindings {
-        plan.stages.push(vec![Action::Promise(Promise::Own { paths, bindings })]);
+        plan.stages
+            .push(vec![Action::Promise(Promise::Own { paths, bindings })]);
     }
 }
 

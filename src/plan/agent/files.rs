@@ -8,14 +8,22 @@ use crate::resource::settings::{Drift, FilePolicy};
 
 use super::{Action, Plan, Promise, Waits, Write};
 
-pub(super) fn plan(plan: &mut Plan, desired: &Desired, observed: &Observed, content: &Content, place: &Place) {
+pub(super) fn plan(
+    plan: &mut Plan,
+    desired: &Desired,
+    observed: &Observed,
+    content: &Content,
+    place: &Place,
+) {
     let mut promises = Vec::new();
     let mut writes = Vec::new();
     let mut unread = Vec::new();
     for (name, file) in &content.files.files {
         let found = match (file.policy, observed.files.get(name)) {
             (FilePolicy::Ignored, _) => continue,
-            (FilePolicy::Managed | FilePolicy::SeedOnce, Some(found @ (Fact::Known(_) | Fact::Absent))) => found,
+            (FilePolicy::Managed | FilePolicy::SeedOnce, Some(found @ (Fact::Known(_) | Fact::Absent))) => {
+                found
+            }
             (FilePolicy::Managed | FilePolicy::SeedOnce, Some(Fact::Unknown) | None) => {
                 unread.push(name.clone());
                 continue;
@@ -60,7 +68,10 @@ pub(super) fn plan(plan: &mut Plan, desired: &Desired, observed: &Observed, cont
 enum Step {
     Nothing,
     Drifted,
-    Write { content: String, corrects: bool },
+    Write {
+        content: String,
+        corrects: bool,
+    },
     /// To be seeded with content of this hash, once the status holds it.
     Promise(String),
 }
@@ -143,7 +154,11 @@ fn seeded_once(
 
 /// Together with the other promises of a first pass: with the entry not there, no file of ours can be.
 pub(super) fn first_seeds(content: &Content, promises: &Promises) -> Vec<Action> {
-    let once = content.files.files.iter().filter(|(_, file)| file.policy == FilePolicy::SeedOnce);
+    let once = content
+        .files
+        .files
+        .iter()
+        .filter(|(_, file)| file.policy == FilePolicy::SeedOnce);
     let open = once.filter(|(name, file)| {
         let before = promises.files.get(*name);
         let promised = before.and_then(|before| before.intent.as_ref());

@@ -42,9 +42,14 @@ pub enum Action {
     Promise(Promise),
     /// Our finalizer, before anything of it is in a gateway.
     HoldObject,
-    MintToken { secret: String },
+    MintToken {
+        secret: String,
+    },
     /// Back into the Secret, from the file that has it.
-    RestoreToken { secret: String, token: AgentToken },
+    RestoreToken {
+        secret: String,
+        token: AgentToken,
+    },
     Deposit(Order),
     Write(Write),
     Wake(Message),
@@ -72,7 +77,9 @@ pub enum Promise {
         hash: String,
     },
     /// This file is the agent's own; nothing is written.
-    LeaveToAgent { file: String },
+    LeaveToAgent {
+        file: String,
+    },
     Wake(Wake),
 }
 
@@ -204,7 +211,9 @@ fn prepare(plan: &mut Plan, desired: &Desired, observed: &Observed) {
     if promises.binding.is_none() {
         let mut binding = place.binding();
         // An agent that is taken over by its id alone stays in its folder.
-        let stays = found.and_then(|entry| entry.get("workspace")).and_then(serde_json::Value::as_str);
+        let stays = found
+            .and_then(|entry| entry.get("workspace"))
+            .and_then(serde_json::Value::as_str);
         if let (true, false, Some(there)) = (place.adopted, desired.workspace_is_given, stays) {
             there.clone_into(&mut binding.workspace);
         }
@@ -227,7 +236,10 @@ fn prepare(plan: &mut Plan, desired: &Desired, observed: &Observed) {
     if !promises.held {
         stage.push(Action::HoldObject);
     }
-    let was_minted = promises.token.as_ref().is_some_and(|token| token.fingerprint.is_some());
+    let was_minted = promises
+        .token
+        .as_ref()
+        .is_some_and(|token| token.fingerprint.is_some());
     match (&desired.token.found, was_minted) {
         (Fact::Known(_), _) => {}
         (Fact::Unknown, _) => return,
@@ -252,9 +264,10 @@ fn hash_token(plan: &mut Plan, desired: &Desired, observed: &Observed) {
         return;
     };
     let fingerprint = token.fingerprint();
-    let is_kept = desired.promises.token.as_ref().is_some_and(|kept| {
-        kept.hash.is_some() && kept.fingerprint.as_deref() == Some(fingerprint.as_str())
-    });
+    let is_kept =
+        desired.promises.token.as_ref().is_some_and(|kept| {
+            kept.hash.is_some() && kept.fingerprint.as_deref() == Some(fingerprint.as_str())
+        });
     if !is_kept && !matches!(observed.token_hash, Fact::Known(_)) {
         plan.stages.push(vec![Action::HashToken(token.clone())]);
     }

@@ -25,7 +25,13 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// A turn may take minutes; nothing depends on seeing its end at once.
 const LOOK_LATER: Duration = Duration::from_secs(30);
 
-pub(super) fn plan(plan: &mut Plan, desired: &Desired, observed: &Observed, content: &Content, place: &Place) {
+pub(super) fn plan(
+    plan: &mut Plan,
+    desired: &Desired,
+    observed: &Observed,
+    content: &Content,
+    place: &Place,
+) {
     let wanted = content.files.wake_content.as_str();
     let stage = match &desired.promises.wake {
         None => Some(Action::Promise(Promise::Wake(next(desired, None, wanted)))),
@@ -76,7 +82,11 @@ fn open(
     wake: &Wake,
 ) -> Option<Action> {
     let id = wake.id.clone().unwrap_or_default();
-    let heard = observed.said.as_ref().filter(|said| said.id == id).map(|said| &said.answer);
+    let heard = observed
+        .said
+        .as_ref()
+        .filter(|said| said.id == id)
+        .map(|said| &said.answer);
     let since = wake.at.as_ref().map_or(desired.now, |time| time.0);
     let is_old = desired.now.duration_since(since) >= LOST_AFTER;
     let state = |state| {
@@ -106,7 +116,9 @@ fn open(
             }))
         }
         // Of what this gateway's history cannot tell, its own word is all there is.
-        (Fact::Known(InHistory::Unknown), Some(Heard::Accepted | Heard::Over(_))) => Some(state(WakeState::Sent)),
+        (Fact::Known(InHistory::Unknown), Some(Heard::Accepted | Heard::Over(_))) => {
+            Some(state(WakeState::Sent))
+        }
         (Fact::Known(InHistory::Unknown), None) if observed.promised_here => Some(send()),
         (Fact::Known(InHistory::Unknown), None) => Some(state(WakeState::Unknown)),
         (Fact::Known(InHistory::NotThere), Some(Heard::Accepted | Heard::Over(_)))

@@ -29,9 +29,13 @@ pub(super) fn of(
     };
     let mut all = Vec::new();
     for name in &outcome.plan.drifted {
-        let Some(file) = content.files.files.get(name) else { continue };
+        let Some(file) = content.files.files.get(name) else {
+            continue;
+        };
         let found = match observed.files.get(name) {
-            Some(Fact::Known(Found { content: Some(found), .. })) => found.to_string(),
+            Some(Fact::Known(Found {
+                content: Some(found), ..
+            })) => found.to_string(),
             Some(Fact::Absent) => String::new(),
             Some(Fact::Known(_) | Fact::Unknown) | None => {
                 all.extend(before.drift.iter().find(|it| it.subject == *name).cloned());
@@ -66,13 +70,15 @@ fn masked(text: &str, secret: Option<&str>) -> String {
         Some(secret) => text.replace(secret, MASK),
         None => text.to_owned(),
     };
-    let lines = text.split_inclusive('\n').map(|line| match line.split_once("AUTH_TOKEN=\"") {
-        Some((head, tail)) => {
-            let rest = tail.split_once('"').map_or("\n", |(_, rest)| rest);
-            format!("{head}AUTH_TOKEN=\"{MASK}\"{rest}")
-        }
-        None => line.to_owned(),
-    });
+    let lines = text
+        .split_inclusive('\n')
+        .map(|line| match line.split_once("AUTH_TOKEN=\"") {
+            Some((head, tail)) => {
+                let rest = tail.split_once('"').map_or("\n", |(_, rest)| rest);
+                format!("{head}AUTH_TOKEN=\"{MASK}\"{rest}")
+            }
+            None => line.to_owned(),
+        });
     lines.collect()
 }
 
@@ -83,7 +89,10 @@ mod tests {
     #[test]
     fn tokens_do_not_get_into_a_status() {
         let secret = "s".repeat(43);
-        let text = format!("-x {secret}\n+AUTH_TOKEN=\"{}\"\n+AUTH_TOKEN=\"cut\n", "t".repeat(43));
+        let text = format!(
+            "-x {secret}\n+AUTH_TOKEN=\"{}\"\n+AUTH_TOKEN=\"cut\n",
+            "t".repeat(43)
+        );
         let masked = masked(&text, Some(&secret));
         assert_eq!(
             masked,

@@ -35,12 +35,18 @@ pub(super) fn of(
     for (name, file) in &content.files.files {
         list.push(physical(name, file, observed, outcome, before, now));
     }
-    let total = list.iter().filter(|file| file.state != FileState::Ignored).count();
+    let total = list
+        .iter()
+        .filter(|file| file.state != FileState::Ignored)
+        .count();
     let good = list
         .iter()
         .filter(|file| matches!(file.state, FileState::InSync | FileState::Seeded));
     let summary = format!("{}/{total}", good.count());
-    let drifted = list.iter().filter(|file| file.state == FileState::Drifted).count();
+    let drifted = list
+        .iter()
+        .filter(|file| file.state == FileState::Drifted)
+        .count();
     for (name, carrier) in &content.files.carried {
         let state = list
             .iter()
@@ -79,7 +85,9 @@ fn physical(
         (write.file == name).then_some(came)
     });
     let promised = outcome.done().find_map(|action| {
-        let Action::Promise(promise) = action else { return None };
+        let Action::Promise(promise) = action else {
+            return None;
+        };
         match promise {
             Promise::Seed { file, action, hash } if file == name => Some(Some(FileIntent {
                 action: *action,

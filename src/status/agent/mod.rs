@@ -37,12 +37,7 @@ const SOON: Duration = Duration::from_secs(5);
 /// What the schema allows for the value of an annotation.
 const LONGEST_REQUEST: usize = 1024;
 
-pub fn of(
-    snapshot: &Snapshot,
-    desired: &Desired,
-    observed: &Observed,
-    outcome: &Outcome,
-) -> Report {
+pub fn of(snapshot: &Snapshot, desired: &Desired, observed: &Observed, outcome: &Outcome) -> Report {
     let now = whole_seconds(snapshot.now);
     let agent = snapshot.agent.as_ref();
     let nothing = AgentStatus::default();
@@ -73,9 +68,18 @@ pub fn of(
     };
     let mut conditions = progress.conditions;
     conditions.extend([
-        book.write(condition::PROVISIONED, &words::provisioned(desired, outcome, &ready)),
-        book.write(condition::FILES_IN_SYNC, &words::files_in_sync(desired, &files.list, &ready)),
-        book.write(condition::TOKEN_CURRENT, &words::token_current(desired, &files.list, outcome)),
+        book.write(
+            condition::PROVISIONED,
+            &words::provisioned(desired, outcome, &ready),
+        ),
+        book.write(
+            condition::FILES_IN_SYNC,
+            &words::files_in_sync(desired, &files.list, &ready),
+        ),
+        book.write(
+            condition::TOKEN_CURRENT,
+            &words::token_current(desired, &files.list, outcome),
+        ),
         book.write(condition::WOKEN, &words::woken(desired, wake.as_ref())),
         book.write(condition::CHECKED_IN, &words::checked_in(before)),
     ]);
@@ -150,7 +154,9 @@ fn phase(desired: &Desired, ready: &Finding, is_stalled: bool) -> Phase {
 
 fn binding(desired: &Desired, outcome: &Outcome) -> Option<Binding> {
     let promised = outcome.done().find_map(|action| {
-        let Action::Promise(Promise::Bind(binding)) = action else { return None };
+        let Action::Promise(Promise::Bind(binding)) = action else {
+            return None;
+        };
         Some(binding.clone())
     });
     promised.or_else(|| desired.promises.binding.clone())
@@ -158,7 +164,9 @@ fn binding(desired: &Desired, outcome: &Outcome) -> Option<Binding> {
 
 fn wake(desired: &Desired, outcome: &Outcome) -> Option<Wake> {
     let promised = outcome.done().find_map(|action| {
-        let Action::Promise(Promise::Wake(wake)) = action else { return None };
+        let Action::Promise(Promise::Wake(wake)) = action else {
+            return None;
+        };
         Some(wake.clone())
     });
     promised.or_else(|| desired.promises.wake.clone())
@@ -209,7 +217,12 @@ fn entry(desired: &Desired, outcome: &Outcome, before: &AgentStatus) -> Option<E
     entry
 }
 
-fn token(desired: &Desired, observed: &Observed, before: &AgentStatus, now: Timestamp) -> Option<TokenStatus> {
+fn token(
+    desired: &Desired,
+    observed: &Observed,
+    before: &AgentStatus,
+    now: Timestamp,
+) -> Option<TokenStatus> {
     let Fact::Known(token) = &desired.token.found else {
         return before.token.clone();
     };
@@ -238,7 +251,9 @@ fn waiting(
     let waits = find(conditions, condition::RECONCILING).is_some() && ready.reason != Reason::Provisioning;
     let reason = ready.reason.to_string();
     let earlier = before.waiting.as_ref().filter(|earlier| earlier.reason == reason);
-    let since = earlier.and_then(|earlier| earlier.since.clone()).unwrap_or(Time(now));
+    let since = earlier
+        .and_then(|earlier| earlier.since.clone())
+        .unwrap_or(Time(now));
     waits.then_some(Waiting {
         reason,
         since: Some(since),
@@ -247,7 +262,11 @@ fn waiting(
 
 fn last_sync(outcome: &Outcome, before: &AgentStatus, now: Timestamp) -> Option<Time> {
     let wrote = outcome.done().any(|action| matches!(action, Action::Write(_)));
-    if wrote { Some(Time(now)) } else { before.last_sync.clone() }
+    if wrote {
+        Some(Time(now))
+    } else {
+        before.last_sync.clone()
+    }
 }
 
 fn look_again(

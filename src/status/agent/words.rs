@@ -13,7 +13,12 @@ use crate::status::condition::{Finding, Truth, find};
 use crate::status::reason::Reason;
 use crate::status::verdict;
 
-pub(super) fn ready(snapshot: &Snapshot, desired: &Desired, observed: &Observed, outcome: &Outcome) -> Finding {
+pub(super) fn ready(
+    snapshot: &Snapshot,
+    desired: &Desired,
+    observed: &Observed,
+    outcome: &Outcome,
+) -> Finding {
     let no = |reason, message: String| Finding::new(Truth::False, reason, message);
     match &desired.wish {
         Wish::Gone(departure) => return leaving(snapshot, desired, observed, outcome, departure),
@@ -34,7 +39,12 @@ pub(super) fn ready(snapshot: &Snapshot, desired: &Desired, observed: &Observed,
         let (reason, message) = of_failure(action, failure);
         return no(reason, message);
     }
-    if let Some(finding) = outcome.plan.waits.as_ref().and_then(|waits| of_waits(snapshot, desired, observed, waits)) {
+    if let Some(finding) = outcome
+        .plan
+        .waits
+        .as_ref()
+        .and_then(|waits| of_waits(snapshot, desired, observed, waits))
+    {
         return finding;
     }
     let is_compared = outcome.plan.entry.as_ref().is_some_and(|entry| entry.is_there);
@@ -73,7 +83,8 @@ fn leaving(
 ) -> Finding {
     let no = |reason, message: String| Finding::new(Truth::False, reason, message);
     if desired.hold.is_some() {
-        let message = "its deletion waits while spec.suspend of it, its Board or its Gateway is true".to_owned();
+        let message =
+            "its deletion waits while spec.suspend of it, its Board or its Gateway is true".to_owned();
         return no(Reason::Suspended, message);
     }
     if let Some((_, Failure { whose: _, why })) = outcome.failure() {
@@ -100,7 +111,10 @@ fn leaving(
                 | Waits::Wake(_)
                 | Waits::WakeUnknown => "",
             };
-            no(Reason::Deleting, format!("being taken out of the gateway{why}{way_out}"))
+            no(
+                Reason::Deleting,
+                format!("being taken out of the gateway{why}{way_out}"),
+            )
         }
         None => no(Reason::Deleting, "taken out of the gateway".to_owned()),
     }
@@ -118,7 +132,10 @@ fn of_waits(snapshot: &Snapshot, desired: &Desired, observed: &Observed, waits: 
         ),
         Waits::Files(names) => no(
             Reason::FilesUnreadable,
-            format!("could not be read from the gateway: {}; tried again soon", names.join(", ")),
+            format!(
+                "could not be read from the gateway: {}; tried again soon",
+                names.join(", ")
+            ),
         ),
         Waits::Commit => no(
             Reason::Provisioning,
@@ -217,11 +234,15 @@ pub(super) fn of_obstacle(obstacle: &Obstacle) -> (Reason, String) {
         ),
         Obstacle::BoardNotFound { board } => (
             Reason::BoardNotFound,
-            format!("spec.boardRef: there is no Board {board} in this namespace; create it, or correct the name"),
+            format!(
+                "spec.boardRef: there is no Board {board} in this namespace; create it, or correct the name"
+            ),
         ),
         Obstacle::GatewayNotFound { gateway } => (
             Reason::GatewayNotFound,
-            format!("there is no Gateway {gateway} in this namespace; create it, or correct the name in the Board's or the Agent's gatewayRef"),
+            format!(
+                "there is no Gateway {gateway} in this namespace; create it, or correct the name in the Board's or the Agent's gatewayRef"
+            ),
         ),
         Obstacle::BoardTerminating { board } => (
             Reason::BoardTerminating,
@@ -233,32 +254,52 @@ pub(super) fn of_obstacle(obstacle: &Obstacle) -> (Reason, String) {
         ),
         Obstacle::LeadConflict { lead } => (
             Reason::LeadConflict,
-            format!("the board is led by Agent {lead}, and a board has one lead: delete one of the two, or make this one a Worker"),
+            format!(
+                "the board is led by Agent {lead}, and a board has one lead: delete one of the two, or make this one a Worker"
+            ),
         ),
         Obstacle::CapacityExceeded { board, capacity } => (
             Reason::CapacityExceeded,
-            format!("Board {board} has room for {capacity} workers and all places are taken: raise spec.maxAgents of the Board, or delete a worker"),
+            format!(
+                "Board {board} has room for {capacity} workers and all places are taken: raise spec.maxAgents of the Board, or delete a worker"
+            ),
         ),
         Obstacle::AgentIdTaken { id, by } => (
             Reason::AgentIdTaken,
-            format!("agent {id} of this gateway belongs to Agent {by}: give another spec.agentId, or delete that one"),
+            format!(
+                "agent {id} of this gateway belongs to Agent {by}: give another spec.agentId, or delete that one"
+            ),
         ),
         Obstacle::MoveNotSupported { from, to } => (
             Reason::MoveNotSupported,
-            format!("it lives in gateway {from} and its board belongs to {to}: an agent cannot move to another gateway; put boardRef back, or delete this Agent and create it anew"),
+            format!(
+                "it lives in gateway {from} and its board belongs to {to}: an agent cannot move to another gateway; put boardRef back, or delete this Agent and create it anew"
+            ),
         ),
         Obstacle::GatewayReplaced { gateway } => (
             Reason::GatewayReplaced,
-            format!("the Gateway {gateway} that it was provisioned in was deleted, and one of the same name may be another gateway: delete this Agent and create it anew"),
+            format!(
+                "the Gateway {gateway} that it was provisioned in was deleted, and one of the same name may be another gateway: delete this Agent and create it anew"
+            ),
         ),
         Obstacle::InvalidSpec { field, why } => (Reason::InvalidSpec, format!("{field}: {why}")),
         Obstacle::ConfigMapNotFound { field, name } => (
             Reason::ConfigMapNotFound,
-            format!("{field}: there is no ConfigMap {name} in this namespace; create it, or correct the name"),
+            format!(
+                "{field}: there is no ConfigMap {name} in this namespace; create it, or correct the name"
+            ),
         ),
-        Obstacle::ConfigMapKeyNotFound { field, name, key, keys } => (
+        Obstacle::ConfigMapKeyNotFound {
+            field,
+            name,
+            key,
+            keys,
+        } => (
             Reason::ConfigMapKeyNotFound,
-            format!("{field}: ConfigMap {name} has no key {key}; it has {}", listed(keys)),
+            format!(
+                "{field}: ConfigMap {name} has no key {key}; it has {}",
+                listed(keys)
+            ),
         ),
         Obstacle::TextInvalid { field, why } => (Reason::TextInvalid, format!("{field}: {why}")),
         Obstacle::SoulNotFound { role, directories } => (
@@ -270,20 +311,29 @@ pub(super) fn of_obstacle(obstacle: &Obstacle) -> (Reason, String) {
         ),
         Obstacle::Template(error) => (
             Reason::TemplateError,
-            format!("{} line {}: {} ({})", error.document, error.line, error.what, error.source),
+            format!(
+                "{} line {}: {} ({})",
+                error.document, error.line, error.what, error.source
+            ),
         ),
         Obstacle::FileTooLarge { file, size, limit } => (
             Reason::FileTooLarge,
             format!("{file} would be {size} long, and {limit} is the most that is taken: shorten its text"),
         ),
-        Obstacle::UnsupportedFile { file, why } => (Reason::UnsupportedFile, format!("spec.files[{file}]: {why}")),
+        Obstacle::UnsupportedFile { file, why } => {
+            (Reason::UnsupportedFile, format!("spec.files[{file}]: {why}"))
+        }
         Obstacle::SecretConflict { secret } => (
             Reason::SecretConflict,
-            format!("Secret {secret} is somebody else's (no ownerReference to this Agent): it is never written; rename or delete it"),
+            format!(
+                "Secret {secret} is somebody else's (no ownerReference to this Agent): it is never written; rename or delete it"
+            ),
         ),
         Obstacle::TokenInvalid { secret } => (
             Reason::TokenInvalid,
-            format!("Secret {secret}, key token, holds no token (32 to 128 of A-Z, a-z, 0-9, - and _): put the right one back"),
+            format!(
+                "Secret {secret}, key token, holds no token (32 to 128 of A-Z, a-z, 0-9, - and _): put the right one back"
+            ),
         ),
     }
 }
@@ -310,9 +360,11 @@ pub(super) fn provisioned(desired: &Desired, outcome: &Outcome, ready: &Finding)
     }
     match (entry.is_there, entry.is_none) {
         (true, true) => Finding::new(Truth::True, Reason::EntryInPlace, "its entry is as wanted"),
-        (true, false) | (false, _) if ready.truth == Truth::True => {
-            Finding::new(Truth::True, Reason::Drifted, "its entry differs; left as it is, as drift Ignore asks for")
-        }
+        (true, false) | (false, _) if ready.truth == Truth::True => Finding::new(
+            Truth::True,
+            Reason::Drifted,
+            "its entry differs; left as it is, as drift Ignore asks for",
+        ),
         (true, false) | (false, _) => Finding::new(Truth::False, ready.reason, ready.message.clone()),
     }
 }
@@ -327,7 +379,10 @@ pub(super) fn files_in_sync(desired: &Desired, files: &[FileStatus], ready: &Fin
     };
     let (drifted, pending) = (of(FileState::Drifted), of(FileState::Pending));
     if !drifted.is_empty() {
-        let message = format!("somebody else changed {}; status.drift shows how", drifted.join(", "));
+        let message = format!(
+            "somebody else changed {}; status.drift shows how",
+            drifted.join(", ")
+        );
         return Finding::new(Truth::False, Reason::Drifted, message);
     }
     if files.is_empty() || desired.content.is_err() {
@@ -337,7 +392,10 @@ pub(super) fn files_in_sync(desired: &Desired, files: &[FileStatus], ready: &Fin
         let message = format!("not written or not checked yet: {}", pending.join(", "));
         return Finding::new(Truth::False, ready.reason, message);
     }
-    let warnings = desired.content.as_ref().map(|content| content.files.warnings.join("; "));
+    let warnings = desired
+        .content
+        .as_ref()
+        .map(|content| content.files.warnings.join("; "));
     let message = match warnings {
         Ok(warnings) if !warnings.is_empty() => format!("every file is as wanted; but {warnings}"),
         Ok(_) | Err(_) => "every file is as wanted".to_owned(),
@@ -349,11 +407,15 @@ pub(super) fn token_current(desired: &Desired, files: &[FileStatus], outcome: &O
     if outcome.plan.waits == Some(Waits::TokenLost) {
         return Finding::new(Truth::False, Reason::TokenLost, "its Secret is gone: see Ready");
     }
-    if let Err(obstacle @ (Obstacle::SecretConflict { .. } | Obstacle::TokenInvalid { .. })) = &desired.content {
+    if let Err(obstacle @ (Obstacle::SecretConflict { .. } | Obstacle::TokenInvalid { .. })) =
+        &desired.content
+    {
         let (reason, message) = of_obstacle(obstacle);
         return Finding::new(Truth::False, reason, message);
     }
-    let carried = files.iter().any(|file| file.name == "TOOLS.md" && file.state == FileState::InSync);
+    let carried = files
+        .iter()
+        .any(|file| file.name == "TOOLS.md" && file.state == FileState::InSync);
     match (&desired.token.found, carried) {
         (Fact::Known(_), true) => Finding::new(
             Truth::True,
@@ -375,24 +437,32 @@ pub(super) fn woken(desired: &Desired, wake: Option<&Wake>) -> Finding {
         return Finding::new(Truth::False, Reason::WakeDue, "not woken yet");
     };
     match wake.state {
-        _ if wake.due_since.is_some() => {
-            Finding::new(Truth::False, Reason::WakeDue, "its files have changed: it is told of it in a moment")
-        }
-        Some(WakeState::Sent) => Finding::new(Truth::True, Reason::WakeSent, "it was told of its files"),
-        Some(WakeState::Intended) => Finding::new(
+        _ if wake.due_since.is_some() => Finding::new(
             Truth::False,
             Reason::WakeDue,
-            "the message to it is on its way",
+            "its files have changed: it is told of it in a moment",
         ),
-        Some(WakeState::Unknown) | None => unknown(
-            "whether the message arrived cannot be found out on this gateway; it is not sent twice",
+        Some(WakeState::Sent) => Finding::new(Truth::True, Reason::WakeSent, "it was told of its files"),
+        Some(WakeState::Intended) => {
+            Finding::new(Truth::False, Reason::WakeDue, "the message to it is on its way")
+        }
+        Some(WakeState::Unknown) | None => {
+            unknown("whether the message arrived cannot be found out on this gateway; it is not sent twice")
+        }
+        Some(WakeState::Failed) => Finding::new(
+            Truth::False,
+            Reason::WakeRefused,
+            "the gateway refused the message",
         ),
-        Some(WakeState::Failed) => Finding::new(Truth::False, Reason::WakeRefused, "the gateway refused the message"),
     }
 }
 
 pub(super) fn checked_in(before: &AgentStatus) -> Finding {
-    match before.heartbeat.as_ref().and_then(|heartbeat| heartbeat.last_seen.as_ref()) {
+    match before
+        .heartbeat
+        .as_ref()
+        .and_then(|heartbeat| heartbeat.last_seen.as_ref())
+    {
         Some(_) => Finding::new(Truth::True, Reason::Reported, "it has reported"),
         None => Finding::new(Truth::Unknown, Reason::NeverReported, "it has not reported yet"),
     }
