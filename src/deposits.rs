@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::gateway::commit::{Commits, EntryChange, NotCommitted, Removal, Removed};
 use crate::resource::Agent;
+use crate::turns::Work;
 
 /// Clones are the same place.
 #[derive(Clone)]
@@ -104,7 +105,7 @@ impl Deposits {
 
     /// Does it in the background, and wakes the Agent when it is answered. One that is under way is not taken back: the
     /// session carries out an agent's orders in turn.
-    pub fn deposit(&self, agent: ObjectRef<Agent>, commits: &Commits, order: Order, ask: String) {
+    pub fn deposit(&self, agent: ObjectRef<Agent>, commits: &Commits, order: Order, ask: String, work: Work) {
         let number = self.with(|slots| {
             let before = slots.get(&agent);
             let number = before.map_or(0, |slot| slot.number) + 1;
@@ -126,6 +127,7 @@ impl Deposits {
                 Order::TakeOut(removal) => commits.take_out(removal).await.map(State::Removed),
             };
             here.hear(&agent, number, result);
+            drop(work);
         });
     }
 

@@ -19,3 +19,4 @@ pub mod simulated_gateway;
 pub mod status;
 pub mod telemetry;
 pub mod template;
+pub mod turns;

@@ -28,6 +28,7 @@ use crate::observed::agent::seen::Seen;
 use crate::resource::agent::Role;
 use crate::resource::{Agent, Gateway, names};
 use crate::sessions::Line;
+use crate::turns::Turns;
 use crate::{desired, execute, plan, status};
 
 /// What passes over agents share, beyond what all passes share. All of it may be lost.
@@ -35,6 +36,7 @@ pub struct Desk {
     pub deposits: Deposits,
     pub seen: Seen,
     pub hashes: Hashes,
+    pub turns: Turns,
     /// The Secrets that tokens are kept in.
     pub tokens: Store<Secret>,
 }
@@ -63,6 +65,7 @@ impl Desk {
             deposits,
             seen: Seen::default(),
             hashes,
+            turns: Turns::default(),
             tokens,
         };
         (desk, again)
@@ -75,12 +78,15 @@ async fn reconcile(agent: Arc<Agent>, world: Arc<World>) -> Result<Action, clust
     let line = line(&snapshot, &world);
     let key = ObjectRef::from_obj(snapshot.agent.as_ref());
     let resync = resync(&snapshot);
+    let gateway = gateway_key(&snapshot);
     let desk = &world.desk;
     let eyes = Eyes {
         agent: &key,
         line: line.as_ref(),
         deposits: &desk.deposits,
         seen: &desk.seen,
+        turns: &desk.turns,
+        gateway: &gateway,
         resync,
     };
     let token_hash = match &desired.token.found {
@@ -96,6 +102,8 @@ async fn reconcile(agent: Arc<Agent>, world: Arc<World>) -> Result<Action, clust
         deposits: &desk.deposits,
         seen: &desk.seen,
         hashes: &desk.hashes,
+        turns: &desk.turns,
+        gateway: &gateway,
         ask: &desired.ask,
     };
     let outcome = execute::agent::run(plan, hands).await;
@@ -262,6 +270,14 @@ async fn texts(agent: &Agent, gateway: Option<&Gateway>, world: &World) -> Texts
         Fact::Unknown
     };
     Texts { config_maps, souls }
+}
+
+/// Of an Agent that leads to none, one that is not there.
+fn gateway_key(snapshot: &Snapshot) -> ObjectRef<Gateway> {
+    match &snapshot.gateway {
+        Fact::Known(gateway) => ObjectRef::from_obj(gateway.as_ref()),
+        Fact::Absent | Fact::Unknown => ObjectRef::new(""),
+    }
 }
 
 fn line(snapshot: &Snapshot, world: &World) -> Option<Line> {

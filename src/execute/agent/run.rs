@@ -17,8 +17,9 @@ use crate::gateway::refusal::Meaning;
 use crate::observed::agent::seen::Seen;
 use crate::observed::agent::{Found, Heard, Said, hash};
 use crate::plan::agent::{Message, Plan, Write};
-use crate::resource::Agent;
+use crate::resource::{Agent, Gateway};
 use crate::sessions::Line;
+use crate::turns::Turns;
 
 /// By which a pass acts.
 #[derive(Clone, Copy)]
@@ -29,6 +30,8 @@ pub struct Hands<'a> {
     pub deposits: &'a Deposits,
     pub seen: &'a Seen,
     pub hashes: &'a Hashes,
+    pub turns: &'a Turns,
+    pub gateway: &'a ObjectRef<Gateway>,
     /// What this pass was asked with.
     pub ask: &'a str,
 }
@@ -70,8 +73,8 @@ impl Hands<'_> {
             }
             Effect::Deposit(order) => match self.line {
                 Some(line) => {
-                    self.deposits
-                        .deposit(key, &line.commits, order, self.ask.to_owned());
+                    let (ask, work) = (self.ask.to_owned(), self.turns.work(self.gateway.clone()));
+                    self.deposits.deposit(key, &line.commits, order, ask, work);
                     Answer::Begun
                 }
                 None => not_connected(),
@@ -98,6 +101,7 @@ impl Hands<'_> {
             corrects: _,
         } = write;
         self.seen.doubt(key, &file);
+        let _work = self.turns.work(self.gateway.clone());
         let set = online
             .connection
             .file_set(&agent, &file, &content, expected.as_deref())

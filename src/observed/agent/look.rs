@@ -18,10 +18,11 @@ use crate::gateway::chat::InHistory;
 use crate::gateway::configuration::Configuration;
 use crate::gateway::rpc::File;
 use crate::gateway::session::Online;
-use crate::resource::Agent;
 use crate::resource::agent::WakeState;
 use crate::resource::settings::{Drift, FilePolicy};
+use crate::resource::{Agent, Gateway};
 use crate::sessions;
+use crate::turns::Turns;
 
 /// Through which a pass looks.
 #[derive(Clone, Copy)]
@@ -30,6 +31,8 @@ pub struct Eyes<'a> {
     pub line: Option<&'a sessions::Line>,
     pub deposits: &'a Deposits,
     pub seen: &'a Seen,
+    pub turns: &'a Turns,
+    pub gateway: &'a ObjectRef<Gateway>,
     /// After this long everything is read anew.
     pub resync: Duration,
 }
@@ -45,6 +48,7 @@ pub async fn look(desired: &Desired, eyes: Eyes<'_>, token_hash: Fact<String>) -
         said: eyes.seen.of(eyes.agent).said,
         promised_here: eyes.seen.of(eyes.agent).promised
             == desired.promises.wake.as_ref().and_then(|wake| wake.id.clone()),
+        turn: None,
         token_hash,
     };
     let Some(line) = eyes.line else { return observed };
@@ -68,6 +72,7 @@ pub async fn look(desired: &Desired, eyes: Eyes<'_>, token_hash: Fact<String>) -
         observed.files = files(desired, place, eyes, online).await;
         observed.answers = Some(eyes.seen.of(eyes.agent).ask);
         observed.history = history(desired, place, online).await;
+        observed.turn = turn(desired, &observed, eyes);
     }
     observed
 }
@@ -167,6 +172,24 @@ async fn read(place: &Place, name: &str, online: &Online) -> Fact<(Arc<str>, boo
             Fact::Unknown
         }
     }
+}
+
+/// Taken only where there is something to send.
+fn turn(desired: &Desired, observed: &Observed, eyes: Eyes<'_>) -> Option<Duration> {
+    let wake = desired.promises.wake.as_ref()?;
+    let sent_already = observed
+        .said
+        .as_ref()
+        .is_some_and(|said| Some(&said.id) == wake.id.as_ref());
+    let may_send = match &observed.history {
+        Fact::Known(InHistory::NotThere | InHistory::Unknown) => !sent_already,
+        Fact::Known(InHistory::Held | InHistory::Waiting) | Fact::Absent | Fact::Unknown => false,
+    };
+    let waited = wake.at.as_ref().map(|at| desired.now.duration_since(at.0));
+    let waited = waited
+        .and_then(|waited| waited.try_into().ok())
+        .unwrap_or_default();
+    may_send.then(|| eyes.turns.take(eyes.gateway, waited)).flatten()
 }
 
 /// Asked only while the fate of a message is open.

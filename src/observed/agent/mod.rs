@@ -6,6 +6,7 @@ pub mod seen;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -30,6 +31,8 @@ pub struct Observed {
     pub history: Fact<InHistory>,
     /// What the gateway said to this message when this process sent it.
     pub said: Option<Said>,
+    /// Some: others go first; when it may be its turn to be woken.
+    pub turn: Option<Duration>,
     /// This process has made the promise of that message: nobody else can have sent it.
     pub promised_here: bool,
     /// The bcrypt hash of the token, once it is made.

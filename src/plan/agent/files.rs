@@ -15,6 +15,7 @@ pub(super) fn plan(
     content: &Content,
     place: &Place,
 ) {
+    plan.files_compared = true;
     let mut promises = Vec::new();
     let mut writes = Vec::new();
     let mut unread = Vec::new();

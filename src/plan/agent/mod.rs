@@ -34,6 +34,8 @@ pub struct Plan {
     pub entry_drifted: bool,
     /// What there is of the entry, where it was compared.
     pub entry: Option<Difference>,
+    /// The files were compared: what nothing is planned for is as it should be.
+    pub files_compared: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]

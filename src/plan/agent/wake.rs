@@ -105,6 +105,10 @@ fn open(
     };
     match (&observed.history, heard) {
         (Fact::Known(InHistory::Held), _) => Some(state(WakeState::Sent)),
+        (Fact::Known(InHistory::NotThere | InHistory::Unknown), None) if observed.turn.is_some() => {
+            plan.waits = observed.turn.map(Waits::Wake);
+            None
+        }
         (Fact::Known(InHistory::NotThere), None) => Some(send()),
         (Fact::Known(InHistory::NotThere), Some(Heard::Over(_))) if is_old => {
             let attempt = wake.attempt + 1;

@@ -80,6 +80,10 @@ fn physical(
 ) -> FileStatus {
     let wanted = hash(file.text.as_str());
     let earlier = before.files.iter().find(|file| file.name == name);
+    if let (false, Some(earlier), FilePolicy::Managed) = (outcome.plan.files_compared, earlier, file.policy) {
+        // Not compared in this pass: what was told of it stays, of the content that it was told of.
+        return earlier.clone();
+    }
     let written = outcome.came().find_map(|(action, came)| {
         let Action::Write(write) = action else { return None };
         (write.file == name).then_some(came)
@@ -112,7 +116,7 @@ fn physical(
             (Some(Came::Done), _) => FileState::InSync,
             (Some(Came::UnderWay | Came::Failed(_) | Came::NotReached), _) => FileState::Pending,
             (None, _) if outcome.plan.drifted.contains(name) => FileState::Drifted,
-            (None, Some(Fact::Known(_) | Fact::Absent)) if outcome.plan.entry.is_some() => {
+            (None, Some(Fact::Known(_) | Fact::Absent)) if outcome.plan.files_compared => {
                 is_as_wanted(file, found, earlier)
             }
             // Not looked at in this pass: what was known of this very content stays known.

@@ -125,6 +125,13 @@ fn of_waits(snapshot: &Snapshot, desired: &Desired, observed: &Observed, waits: 
     let no = |reason, message: String| Some(Finding::new(Truth::False, reason, message));
     match waits {
         Waits::Hold(_) | Waits::Wake(_) | Waits::WakeUnknown => None,
+        Waits::Gateway if observed.line == Line::NotTried && gateways_own(snapshot).is_none() => {
+            Some(Finding::new(
+                Truth::Unknown,
+                Reason::Connecting,
+                "waiting for its gateway to be connected",
+            ))
+        }
         Waits::Gateway => no(Reason::GatewayNotReady, gateway_away(snapshot, desired, observed)),
         Waits::Configuration => no(
             Reason::GatewayNotReady,
