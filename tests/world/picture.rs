@@ -2,7 +2,8 @@
 //! and what is of chance (uids, keys, tokens) is told by what it is. So a token in a file is equal in both runs if it is the
 //! one that the Secret holds, and only then.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 
 use base64::Engine;
@@ -47,6 +48,12 @@ impl Picture {
                 things.insert(format!("{host}: {path}"), json!(text));
             }
             for (session, messages) in histories {
+                let keys = messages
+                    .iter()
+                    .filter_map(|message| message["idempotencyKey"].as_str());
+                for (number, key) in keys.filter_map(|key| key.strip_suffix(":user")).enumerate() {
+                    names.add(key, &format!("message {}", number + 1));
+                }
                 things.insert(format!("{host}: session {session}"), json!(messages));
             }
             things.insert(format!("{host}: configuration"), config);
@@ -65,7 +72,7 @@ impl Picture {
     /// What differs: `-` as it should be, `+` as it is.
     pub(crate) fn difference(&self, is: &Self) -> String {
         let mut told = String::new();
-        let names: std::collections::BTreeSet<&String> = self.0.keys().chain(is.0.keys()).collect();
+        let names: BTreeSet<&String> = self.0.keys().chain(is.0.keys()).collect();
         for name in names {
             match (self.0.get(name), is.0.get(name)) {
                 (Some(should), Some(is)) if should == is => {}
@@ -135,11 +142,27 @@ fn last(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
+thread_local! {
+    /// A look at a hash costs as much as the hash did.
+    static HASHES: RefCell<HashMap<(String, String), bool>> = RefCell::default();
+}
+
+fn is_hash_of(hash: &str, token: &str) -> bool {
+    HASHES.with_borrow_mut(|known| {
+        let looked_at = (hash.to_owned(), token.to_owned());
+        *known
+            .entry(looked_at)
+            .or_insert_with(|| bcrypt::verify(token, hash).unwrap_or(false))
+    })
+}
+
 /// What is of chance, and what it is.
 #[derive(Default)]
 struct Names {
     /// The longer ones first, as one may hold another.
     known: Vec<(String, String)>,
+    /// What may stand behind a bcrypt hash, and what it is.
+    tokens: Vec<(String, String)>,
 }
 
 impl Names {
@@ -161,6 +184,7 @@ impl Names {
                     && decoded.len() >= 32
                 {
                     self.learn_hash(&decoded, &what);
+                    self.tokens.push((decoded.clone(), what.clone()));
                     self.add(value.as_str().unwrap_or_default(), &format!("{what}, encoded"));
                     self.add(&decoded, &what);
                 }
@@ -196,6 +220,11 @@ impl Names {
         if told.parse::<Timestamp>().is_ok() {
             return "<a time>".to_owned();
         }
+        if told.starts_with("$2")
+            && let Some((_, what)) = self.tokens.iter().find(|(token, _)| is_hash_of(&told, token))
+        {
+            return format!("<the bcrypt hash of {what}>");
+        }
         told
     }
 
@@ -207,6 +236,8 @@ impl Names {
                 let kept = fields.into_iter().filter_map(|(key, value)| {
                     let value = match key.as_str() {
                         "managedFields" | "resourceVersion" => return None,
+                        // When something was last written, as far as who wrote it lived to tell.
+                        "lastSync" => return None,
                         // Milliseconds, and what a gateway gives each start or message.
                         "timestamp" | "bootId" | "lastTouchedAt" | "seq" => json!("<of chance>"),
                         _ => self.normalised(value),

@@ -16,12 +16,12 @@ use crate::sabotage::Sabotage;
 use crate::scenario::{Scenario, So, Step};
 use crate::world::World;
 
-/// Nothing was done to the outside for so long: it rests.
-const REST: Duration = Duration::from_secs(45);
+/// Nothing was done to the outside for so long: it rests. Longer than any call is waited for.
+const REST: Duration = Duration::from_secs(75);
 /// How long it may take until it does, after any one blow.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
 /// In the end nothing at all is written for so long: longer than a Gateway is left alone (six minutes at most).
-const QUIET: Duration = Duration::from_secs(8 * 60);
+const QUIET: Duration = Duration::from_secs(6 * 60 + 30);
 
 /// What a run came to.
 struct Played {
@@ -67,8 +67,13 @@ pub(crate) fn every_blow(scenario: &Scenario) {
     evidence::record("world", "runs that diverge", divergences.len() as u64, "");
     if !divergences.is_empty() {
         let mut told = String::new();
-        for Divergence(what) in divergences.iter().take(3) {
+        let (whole, rest) = divergences.split_at(divergences.len().min(2));
+        for Divergence(what) in whole {
             writeln!(told, "{what}").unwrap();
+        }
+        for Divergence(what) in rest {
+            let shown = what.split("The last effects:").next().unwrap();
+            writeln!(told, "{shown}").unwrap();
         }
         panic!(
             "{}: {} of {runs} runs diverge\n{told}",
