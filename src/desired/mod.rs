@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod document;
 pub mod gateway;
+pub mod main_agent;
 pub mod roster;
 
 use std::time::Duration;
