@@ -12,9 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, Health, Scope};
-use crate::controller::agent::Desk;
+use crate::controller::agent::{Desk, TOKEN_COST};
 use crate::controller::{self, Clock, Pace, World};
-use crate::execute::agent::hashes;
 use crate::gateway::Guard;
 use crate::gateway::device_token::InMemory;
 use crate::gateway::dial::Network;
@@ -66,7 +65,7 @@ pub(super) async fn operate(client: kube::Client, plan: Plan) {
             clock: Arc::new(Timestamp::now),
             seeds: Arc::new(rand::random),
             base_url: base_url.clone(),
-            token_cost: hashes::COST,
+            token_cost: TOKEN_COST,
             concurrency,
         };
         watch_over(scope, means, stop.clone())

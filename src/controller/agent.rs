@@ -19,6 +19,7 @@ use crate::cluster::{self, Cluster, Scope, Touch};
 use crate::deposits::Deposits;
 use crate::desired::agent::snapshot::{config_maps, gateway_of, token_secret, wants_a_soul};
 use crate::desired::agent::{Desired, Snapshot, Texts};
+pub use crate::execute::agent::hashes::COST as TOKEN_COST;
 use crate::execute::agent::hashes::Hashes;
 use crate::execute::agent::{Hands, Outcome};
 use crate::fact::Fact;
