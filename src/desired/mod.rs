@@ -4,3 +4,4 @@
 pub mod agent;
 pub mod document;
 pub mod gateway;
+pub mod main_agent;
