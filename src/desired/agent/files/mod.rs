@@ -152,3 +152,6 @@ fn heartbeat_prompt(rendering: Rendering<'_>, text: &str) -> Option<String> {
     let text = text.trim();
     (!given && !is_read && !text.is_empty()).then(|| text.to_owned())
 }
+
+#[cfg(test)]
+mod tests;
