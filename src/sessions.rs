@@ -4,14 +4,18 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::OptionFuture;
 use kube::runtime::reflector::ObjectRef;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::fact::Fact;
-use crate::gateway::session::Surroundings;
-use crate::gateway::{Link, Session, Wanted};
+use crate::gateway::commit::Commits;
+use crate::gateway::news;
+use crate::gateway::reading::Readings;
+use crate::gateway::session::{Online, Surroundings};
+use crate::gateway::{Link, Session, State, Trouble, Wanted};
 use crate::resource::Gateway;
 
 pub struct Sessions {
@@ -20,23 +24,69 @@ pub struct Sessions {
     surroundings: Surroundings,
     /// Where a session says that its link has changed.
     changed: mpsc::UnboundedSender<ObjectRef<Gateway>>,
+    /// Where a session says that its gateway has told of another configuration.
+    told: mpsc::UnboundedSender<ObjectRef<Gateway>>,
     /// Goodbyes under way: a gateway that is left without one keeps our place for a while.
     closing: TaskTracker,
 }
 
+/// What sessions say by themselves.
+pub struct Said {
+    /// Each Gateway whose link has changed.
+    pub links: mpsc::UnboundedReceiver<ObjectRef<Gateway>>,
+    /// Each Gateway that has told of a change of its configuration, once for each; our own writes among them.
+    pub configurations: mpsc::UnboundedReceiver<ObjectRef<Gateway>>,
+}
+
+/// A Gateway's session, for a pass over one of its agents. It outlives the session: calls then fail.
+#[derive(Clone)]
+pub struct Line {
+    /// None while the gateway is not connected.
+    pub online: Option<Online>,
+    /// Why it is not, where a try has failed.
+    pub trouble: Option<Trouble>,
+    pub readings: Readings,
+    /// Of the gateway that was wanted when this line was taken: take the line before anything is read through it.
+    pub commits: Commits,
+}
+
 impl Sessions {
-    /// The receiver yields each Gateway whose link has changed.
-    pub fn new(surroundings: Surroundings) -> (Self, mpsc::UnboundedReceiver<ObjectRef<Gateway>>) {
-        let (changed, changes) = mpsc::unbounded_channel();
+    pub fn new(surroundings: Surroundings) -> (Self, Said) {
+        let (changed, links) = mpsc::unbounded_channel();
+        let (told, configurations) = mpsc::unbounded_channel();
+        let said = Said {
+            links,
+            configurations,
+        };
         (
             Self {
                 open: Mutex::default(),
                 surroundings,
                 changed,
+                told,
                 closing: TaskTracker::new(),
             },
-            changes,
+            said,
         )
+    }
+
+    /// None: no session is open.
+    pub fn line(&self, gateway: &ObjectRef<Gateway>) -> Option<Line> {
+        self.with(|open| {
+            let session = open.get(gateway)?;
+            // First of all: what is read afterwards is read of this gateway or of a later one, and a later one takes none
+            // of these deposits.
+            let commits = session.commits();
+            Some(Line {
+                online: session.online(),
+                trouble: match session.link().state {
+                    State::Down(trouble) => Some(trouble),
+                    State::Connecting | State::Up(_) => None,
+                },
+                readings: session.readings().clone(),
+                commits,
+            })
+        })
     }
 
     pub fn link(&self, gateway: &Gateway) -> Fact<Link> {
@@ -64,6 +114,10 @@ impl Sessions {
                     // Nobody listens any more once the controllers have stopped.
                     changed.send(name.clone()).ok();
                 });
+                let (told, name) = (self.told.clone(), key.clone());
+                tokio::spawn(listen(session.watch_online(), move || {
+                    told.send(name.clone()).ok();
+                }));
                 open.insert(key, session);
             }
         });
@@ -99,5 +153,35 @@ impl Sessions {
 
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<ObjectRef<Gateway>, Session>) -> T) -> T {
         act(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Until the session has ended. What changed between two connections is not told: the link's own change says to look.
+async fn listen(mut online: watch::Receiver<Option<Online>>, told: impl Fn()) {
+    let mut news: Option<watch::Receiver<news::News>> = None;
+    let mut seen = 0;
+    loop {
+        let more = OptionFuture::from(news.as_mut().map(watch::Receiver::changed));
+        tokio::select! {
+            changed = online.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                news = online.borrow_and_update().as_ref().map(|online| online.connection.news());
+                seen = news.as_mut().map_or(0, |news| news.borrow_and_update().configuration);
+            }
+            Some(more) = more => {
+                let now = news.as_mut().filter(|_| more.is_ok()).map(|news| news.borrow_and_update().configuration);
+                match now {
+                    Some(now) if now != seen => {
+                        seen = now;
+                        told();
+                    }
+                    Some(_) => {}
+                    // The connection is over; the next one has its own.
+                    None => news = None,
+                }
+            }
+        }
     }
 }

@@ -2,13 +2,17 @@
 
 mod back_off;
 pub mod connect;
+pub mod finalizer;
 pub mod health;
+mod index;
 pub mod kinds;
 mod last_word;
 pub mod lease;
 pub mod manifests;
 mod read;
 pub mod served;
+mod stores;
+mod token;
 mod watch;
 mod write;
 
@@ -20,8 +24,10 @@ use kube::runtime::events::{Recorder, Reporter};
 use crate::resource::names;
 use crate::telemetry::Metrics;
 use back_off::BackOff;
+pub use finalizer::Held;
 pub use health::Health;
 use last_word::LastWords;
+pub use stores::{Stores, Touches};
 pub use watch::{Scope, Touch};
 
 /// Everything that is asked of the API server goes through here.

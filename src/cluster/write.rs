@@ -39,7 +39,7 @@ impl Cluster {
             let written = within(api.patch_status(&object.name_any(), &params, &Patch::Apply(&patch))).await;
             self.metrics.wrote(&K::kind(&()), "status");
             match written {
-                Ok(_) => self.remember(object, json!(status)),
+                Ok(became) => self.remember(object, &became, json!(status)),
                 // Deleted meanwhile, or replaced by another of its name: nobody to report to.
                 Err(error) if matches!(error.code(), Some(404 | 409)) => {}
                 Err(error) => return Err(error),

@@ -8,19 +8,17 @@ use anyhow::Context;
 use k8s_openapi::ByteString;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use kube::core::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::cluster::manifests::Manifest;
 use crate::control_plane::kind::Kinds;
 use crate::control_plane::{Object, kinds};
-use crate::desired::agent::{Place, Snapshot, Texts};
+use crate::desired::agent::{Snapshot, Texts};
 use crate::desired::document::Document;
 use crate::desired::main_agent::main_agent;
 use crate::fact::Fact;
 use crate::gateway::Contract;
-use crate::gateway::names::AgentId;
 use crate::resource::agent::Role;
 use crate::resource::names::SOULS_LABEL;
 use crate::resource::{Agent, Board, Gateway, definitions};
@@ -210,6 +208,7 @@ impl Fleet {
             team,
             boards,
             rivals: Vec::new(),
+            ahead: Vec::new(),
             token: Fact::Absent,
             texts: self.texts(namespace, agent, gateway.map(|gateway| &**gateway)),
             contract: Some(contract),
@@ -240,34 +239,6 @@ impl Fleet {
     }
 }
 
-/// Where the agent will be. None: nothing says which gateway.
-pub(crate) fn place(snapshot: &Snapshot) -> Option<Place> {
-    let Fact::Known(gateway) = &snapshot.gateway else {
-        return None;
-    };
-    let spec = &snapshot.agent.spec;
-    let uid = |metadata: &ObjectMeta| metadata.uid.clone().unwrap_or_default();
-    let id = match (&spec.agent_id, spec.role, &snapshot.board) {
-        (Some(given), _, _) => given.clone(),
-        (None, Role::Worker, _) => format!("mc-{}", uid(&snapshot.agent.metadata)),
-        (None, Role::Lead, Fact::Known(board)) => format!("lead-{}", uid(&board.metadata)),
-        (None, Role::Lead, Fact::Absent | Fact::Unknown) => return None,
-        (None, Role::Main, _) => format!("mc-gateway-{}", uid(&gateway.metadata)),
-    };
-    let agent = AgentId::normalised(&id);
-    let root = gateway.spec.workspace_root.trim_end_matches('/');
-    Some(Place {
-        gateway: gateway.name_any(),
-        gateway_uid: uid(&gateway.metadata),
-        workspace: spec
-            .workspace
-            .clone()
-            .unwrap_or_else(|| format!("{root}/workspace-{agent}")),
-        agent,
-        adopted: spec.agent_id.is_some() || spec.workspace.is_some(),
-    })
-}
-
 fn known<T>(found: Option<&Arc<T>>) -> Fact<Arc<T>> {
     found.map_or(Fact::Absent, |found| Fact::Known(found.clone()))
 }
@@ -284,9 +255,9 @@ where
     Ok(all.insert(key, Arc::new(object)).is_none())
 }
 
-/// In the place of a uid. It goes into agents' ids, so it may have only what these may have.
+/// In the place of a uid. It goes into agents' ids, so it may have only what these may have, and no more than fits.
 fn placeholder(kind: &str, name: &str) -> String {
-    let name: String = name.replace('.', "-").chars().take(40).collect();
+    let name: String = name.replace('.', "-").chars().take(36).collect();
     format!("uid-of-{}-{name}", kind.to_lowercase())
 }
 

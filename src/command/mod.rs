@@ -9,7 +9,7 @@ mod demo;
 mod files;
 pub(crate) mod fleet;
 pub mod get;
-mod operator;
+pub mod operator;
 mod private;
 mod refused;
 pub mod render;

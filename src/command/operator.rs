@@ -6,28 +6,33 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use futures::future::join_all;
+use k8s_openapi::jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, Health, Scope};
-use crate::controller::{self, World};
+use crate::controller::agent::Desk;
+use crate::controller::{self, Clock, World};
+use crate::execute::agent::hashes;
 use crate::gateway::Guard;
 use crate::gateway::device_token::InMemory;
 use crate::gateway::dial::Network;
 use crate::gateway::session::Surroundings;
 use crate::http::operations::{self, Operations};
-use crate::resource::Gateway;
+use crate::resource::{Agent, Board, Gateway};
 use crate::sessions::Sessions;
 use crate::telemetry::Metrics;
 
 /// The kinds that something here acts on. What is told of the others must not sound as if it were so.
-pub(super) const ACTED_ON: &[&str] = &["Gateway"];
+pub(super) const ACTED_ON: &[&str] = &["Gateway", "Agent"];
 
 /// What shall be watched, and by which means.
 pub(super) struct Plan {
     pub(super) scopes: Vec<Scope>,
     pub(super) concurrency: u16,
+    /// Where agents reach our HTTP API, where their Gateway does not say so itself.
+    pub(super) base_url: Option<String>,
     pub(super) health: Health,
     pub(super) metrics: Metrics,
     pub(super) stop: CancellationToken,
@@ -38,6 +43,7 @@ pub(super) async fn operate(client: kube::Client, plan: Plan) {
     let Plan {
         scopes,
         concurrency,
+        base_url,
         health,
         metrics,
         stop,
@@ -53,34 +59,70 @@ pub(super) async fn operate(client: kube::Client, plan: Plan) {
         }),
     };
     join_all(scopes.into_iter().map(|scope| {
-        let (cluster, surroundings, metrics) = (cluster.clone(), surroundings.clone(), metrics.clone());
-        watch_over(scope, cluster, surroundings, metrics, concurrency, stop.clone())
+        let means = Means {
+            cluster: cluster.clone(),
+            surroundings: surroundings.clone(),
+            metrics: metrics.clone(),
+            clock: Arc::new(Timestamp::now),
+            base_url: base_url.clone(),
+            token_cost: hashes::COST,
+            concurrency,
+        };
+        watch_over(scope, means, stop.clone())
     }))
     .await;
 }
 
-/// One part of the cluster.
-async fn watch_over(
-    scope: Scope,
-    cluster: Cluster,
-    surroundings: Surroundings,
-    metrics: Metrics,
-    concurrency: u16,
-    stop: CancellationToken,
-) {
+/// By which means one part of the cluster is watched over. Tests have their own: a pipe, a clock that they hold.
+pub struct Means {
+    pub cluster: Cluster,
+    pub surroundings: Surroundings,
+    pub metrics: Metrics,
+    pub clock: Clock,
+    /// Where agents reach our HTTP API, where their Gateway does not say so itself.
+    pub base_url: Option<String>,
+    /// bcrypt's cost for the hashes of agents' tokens.
+    pub token_cost: u32,
+    pub concurrency: u16,
+}
+
+/// One part of the cluster, until `stop`.
+pub async fn watch_over(scope: Scope, means: Means, stop: CancellationToken) {
+    let Means {
+        cluster,
+        surroundings,
+        metrics,
+        clock,
+        base_url,
+        token_cost,
+        concurrency,
+    } = means;
+    // A kind that is missing would be an empty list for ever, and every Board one that has no agents.
+    let served = async {
+        tokio::join!(
+            cluster.served::<Gateway>(&scope),
+            cluster.served::<Board>(&scope),
+            cluster.served::<Agent>(&scope),
+        );
+    };
     tokio::select! {
-        () = cluster.served::<Gateway>(&scope) => {}
+        () = served => {}
         () = stop.cancelled() => return,
     }
-    let (sessions, links) = Sessions::new(surroundings);
+    let (sessions, said) = Sessions::new(surroundings);
+    let (stores, touches) = cluster.look(&scope);
+    let (desk, again) = Desk::begin(&cluster, &scope, token_cost);
     let world = Arc::new(World {
         cluster,
+        stores,
         sessions,
         metrics,
+        desk,
+        clock,
+        base_url,
     });
     tracing::info!(?scope, "watching");
-    let links = futures::stream::unfold(links, async |mut links| Some((links.recv().await?, links)));
-    controller::gateway::run(scope, Arc::clone(&world), links, concurrency, stop).await;
+    controller::run(Arc::clone(&world), touches, said, again, concurrency, stop).await;
     world.sessions.close_all().await;
 }
 

@@ -8,11 +8,11 @@ use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
 use super::files::Files as Named;
-use super::fleet::{Fleet, Member, place};
+use super::fleet::{Fleet, Member};
 use super::say::{complain, show};
 use crate::cluster::manifests::Manifest;
 use crate::desired::agent::files::{self, Files, Rendering};
-use crate::desired::agent::{Obstacle, Text};
+use crate::desired::agent::{self, Obstacle, Text};
 use crate::gateway::Contract;
 use crate::gateway::contract::{V2026_2_9, V2026_7_35, V2026_9_6};
 
@@ -110,9 +110,7 @@ impl Render {
 
     fn one<'a>(&self, fleet: &Fleet, member: Member<'a>) -> Result<Rendered<'a>, Obstacle> {
         let snapshot = fleet.snapshot(&member, self.contract, self.base_url.clone());
-        let Some(place) = place(&snapshot) else {
-            return Err(nowhere(&snapshot));
-        };
+        let place = agent::of(&snapshot).place?;
         let token = format!("TOKEN-OF-{}", member.agent.name_any());
         let files = files::of(Rendering {
             snapshot: &snapshot,
@@ -239,25 +237,6 @@ fn contract(version: &str) -> Result<&'static Contract, String> {
         let names = known.map(|contract| contract.name);
         format!("not known; known are {}", names.join(", "))
     })
-}
-
-fn nowhere(snapshot: &crate::desired::agent::Snapshot) -> Obstacle {
-    use crate::fact::Fact;
-    let spec = &snapshot.agent.spec;
-    match (&snapshot.board, &spec.board_ref, &spec.gateway_ref) {
-        (Fact::Known(board), _, _) => Obstacle::GatewayNotFound {
-            gateway: board.spec.gateway_ref.name.clone(),
-        },
-        (Fact::Absent | Fact::Unknown, Some(board), _) => Obstacle::BoardNotFound {
-            board: board.name.clone(),
-        },
-        (Fact::Absent | Fact::Unknown, None, gateway) => Obstacle::GatewayNotFound {
-            gateway: gateway
-                .as_ref()
-                .map(|gateway| gateway.name.clone())
-                .unwrap_or_default(),
-        },
-    }
 }
 
 /// For who looks at files: what is not there is not among them.

@@ -108,6 +108,7 @@ impl Run {
             operator::Plan {
                 scopes,
                 concurrency: self.concurrency,
+                base_url: None,
                 health,
                 metrics,
                 stop: stop.clone(),

@@ -216,6 +216,7 @@ impl Up {
         let plan = operator::Plan {
             scopes: operator::scopes(&[])?,
             concurrency: self.concurrency,
+            base_url: None,
             health: Health::default(),
             metrics: Metrics::new().context("metrics")?,
             stop: stop.clone(),

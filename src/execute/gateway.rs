@@ -15,12 +15,18 @@ pub struct Outcome {
     pub device_key_not_stored: Option<String>,
 }
 
-pub async fn run(plan: Plan, gateway: &Gateway, cluster: &Cluster, sessions: &Sessions) -> Outcome {
+pub async fn run(
+    plan: Plan,
+    gateway: &Gateway,
+    cluster: &Cluster,
+    sessions: &Sessions,
+    now: Timestamp,
+) -> Outcome {
     let mut outcome = Outcome::default();
     for action in plan.actions {
         match action {
             Action::Connect { wanted, refused_at } => {
-                let ago = refused_at.and_then(|at| Timestamp::now().duration_since(at).try_into().ok());
+                let ago = refused_at.and_then(|at| now.duration_since(at).try_into().ok());
                 sessions.want(gateway, *wanted, ago);
             }
             Action::Disconnect => sessions.close(gateway),

@@ -152,6 +152,11 @@ impl Session {
         self.online.borrow().clone()
     }
 
+    /// As [`online`](Self::online), for whoever waits for what comes next.
+    pub fn watch_online(&self) -> watch::Receiver<Option<Online>> {
+        self.online.clone()
+    }
+
     /// The configuration as it is, or was a moment ago where nobody has told of a change. Read once for all who ask at
     /// about the same time.
     pub async fn configuration(&self) -> Result<Arc<Configuration>, NotRead> {

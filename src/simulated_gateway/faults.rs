@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 
 use super::connection::Client;
 use super::events::Audience;
+use super::pairing;
 use super::refusal::Answer;
 use super::restart::{self, Wish};
+use super::witness::{Witness, Witnessed};
 use super::world::World;
 use super::writes;
 
@@ -96,6 +98,8 @@ pub enum Deed {
     },
     /// Another shared token from now on; who came with the old one is sent away with 4001.
     ChangeToken(String),
+    /// Whoever waits to be paired is let in, as by its owner.
+    Approve,
 }
 
 /// Armed faults, and how often each method was called.
@@ -104,11 +108,15 @@ pub(super) struct Faults {
     armed: Vec<Fault>,
     pub(super) calls: BTreeMap<String, u64>,
     pub(super) wedged: bool,
+    pub(super) witness: Option<Witness>,
 }
 
 /// What was waiting for this very call.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Armed(Option<Fault>);
+pub(super) struct Armed {
+    fault: Option<Fault>,
+    witnessed: Option<Witnessed>,
+}
 
 impl Faults {
     pub(super) fn arm(&mut self, fault: Fault) {
@@ -128,7 +136,7 @@ impl Faults {
     }
 
     /// One call has come: every fault of its method is a call nearer.
-    pub(super) fn strike(&mut self, method: &str) -> Armed {
+    pub(super) fn strike(&mut self, method: &str, params: &Value) -> Armed {
         let mut struck = None;
         for (at, fault) in self.armed.iter_mut().enumerate() {
             if fault.method == method {
@@ -138,32 +146,42 @@ impl Faults {
                 }
             }
         }
-        Armed(struck.map(|at| self.armed.remove(at)))
+        let witnessed = self.witness.as_ref().map(|witness| Witnessed {
+            witness: witness.clone(),
+            method: method.to_owned(),
+            params: params.clone(),
+        });
+        Armed {
+            fault: struck.map(|at| self.armed.remove(at)),
+            witnessed,
+        }
     }
 }
 
 impl Armed {
     /// Strikes where nothing shall be carried out; says whether it did.
     pub(super) fn before(&self, world: &Arc<World>, client: &Arc<Client>, id: &Value) -> bool {
-        match &self.0 {
-            Some(Fault {
-                when: When::Before,
-                hit,
-                ..
-            }) => {
-                strike(world, client, id, Ok(Value::Null), hit, true);
-                // A delay before a call delays its answer: the call is carried out.
-                !matches!(hit, Hit::Delay(_) | Hit::Duplicate)
-            }
-            Some(_) | None => false,
+        let Some(hit) = self.hit(When::Before) else {
+            return false;
+        };
+        strike(world, client, id, Ok(Value::Null), &hit, true);
+        // A delay before a call delays its answer: the call is carried out.
+        !matches!(hit, Hit::Delay(_) | Hit::Duplicate)
+    }
+
+    fn hit(&self, now: When) -> Option<Hit> {
+        match &self.fault {
+            Some(Fault { when, hit, .. }) if *when == now => Some(hit.clone()),
+            Some(_) => None,
+            None => self.witnessed.as_ref()?.ask(now),
         }
     }
 }
 
 /// The answer of a call that was carried out, or what is made of it.
 pub(super) fn after(world: &Arc<World>, client: &Arc<Client>, id: &Value, answer: Answer, armed: &Armed) {
-    match &armed.0 {
-        Some(fault) => strike(world, client, id, answer, &fault.hit, false),
+    match armed.hit(When::After) {
+        Some(hit) => strike(world, client, id, answer, &hit, false),
         None => client.answer(id, &answer),
     }
 }
@@ -244,6 +262,10 @@ pub(super) fn perform(world: &Arc<World>, deed: Deed) {
                 state.config.replace(document);
             }
             writes::close_shared(world, "gateway auth changed");
+        }
+        Deed::Approve => {
+            let mut state = world.lock();
+            pairing::approve_all(&mut state, world);
         }
     }
 }

@@ -370,7 +370,7 @@ pub(super) fn start(request: Request) {
     let armed = {
         let mut state = world.lock();
         state.faults.count(&method);
-        state.faults.strike(&method)
+        state.faults.strike(&method, &params)
     };
     if armed.before(&world, &client, &id) {
         return;

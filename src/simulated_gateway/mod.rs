@@ -53,6 +53,7 @@ mod schema;
 mod sessions;
 mod shape;
 mod system;
+mod witness;
 mod workspace;
 mod world;
 mod writes;
@@ -72,6 +73,7 @@ use tokio::net::TcpListener;
 
 pub use contract::{Contract, UnknownContract};
 pub use faults::{Deed, Fault, Hit, When};
+pub use witness::Witness;
 
 use world::World;
 
@@ -243,6 +245,11 @@ impl SimulatedGateway {
         self.world.lock().faults.armed()
     }
 
+    /// From now on it sees every call. A fault that is armed for one goes first.
+    pub fn show(&self, witness: Witness) {
+        self.world.lock().faults.witness = Some(witness);
+    }
+
     /// Does something to the gateway now.
     pub fn perform(&self, deed: Deed) {
         faults::perform(&self.world, deed);
@@ -276,6 +283,16 @@ impl SimulatedGateway {
     /// The configuration as it stands, secrets and all.
     pub fn config(&self) -> Value {
         self.world.lock().config.document().clone()
+    }
+
+    /// Every file that is kept in memory, by its path: also of workspaces that are no agent's any more.
+    pub fn files(&self) -> BTreeMap<String, String> {
+        self.world.lock().files.in_memory()
+    }
+
+    /// What every session's history holds, by the session's key.
+    pub fn histories(&self) -> BTreeMap<String, Vec<Value>> {
+        self.world.lock().sessions.histories()
     }
 
     /// One file of an agent's workspace, as it lies there.

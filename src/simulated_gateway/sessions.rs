@@ -83,6 +83,12 @@ impl Sessions {
             .count()
     }
 
+    pub(super) fn histories(&self) -> BTreeMap<String, Vec<Value>> {
+        let all = self.0.iter();
+        all.map(|(key, session)| (key.clone(), session.messages.clone()))
+            .collect()
+    }
+
     pub(super) fn find(&self, key: &str) -> Option<&Session> {
         self.0.get(key)
     }

@@ -250,6 +250,19 @@ impl Workspaces {
         }
     }
 
+    /// By path. Those on a disk are for the disk's owner to look at.
+    pub(super) fn in_memory(&self) -> BTreeMap<String, String> {
+        let folders = match &self.place {
+            Place::Memory { folders, .. } => folders,
+            Place::Folder(_) => return BTreeMap::new(),
+        };
+        let all = folders
+            .iter()
+            .flat_map(|(folder, files)| files.iter().map(move |(name, file)| (folder, name, file)));
+        all.map(|(folder, name, file)| (format!("{folder}/{name}"), file.text.to_string()))
+            .collect()
+    }
+
     pub(super) fn exists(&self, workspace: &str) -> bool {
         match &self.place {
             Place::Memory { folders, .. } => folders.contains_key(workspace),

@@ -98,6 +98,11 @@ pub fn of(
     }
 }
 
+/// What a trouble of the connection means to whoever needs it: its reason, and what to do.
+pub fn of_trouble(gateway: &Gateway, trouble: &Trouble) -> Finding {
+    verdict::of_trouble(gateway, trouble).finding
+}
+
 /// What the schema allows for a version, a boot id, a request id; and for an annotation's value.
 const SHORT: usize = 128;
 const LONGEST_REQUEST: usize = 1024;

@@ -1,8 +1,10 @@
 //! What is told of it all: status, conditions, events, and when to look again. Functions of their arguments only
 //! (the time is one of them): the same inputs give the same bytes.
 
+pub mod agent;
 pub mod condition;
 pub mod gateway;
+pub mod progress;
 pub mod reason;
 mod verdict;
 

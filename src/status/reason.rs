@@ -67,6 +67,49 @@ pub enum Reason {
     // Inside.
     ProtocolMismatch,
     VersionTooOld,
+
+    // Agents.
+    Provisioned,
+    Paused,
+    Retired,
+    EntryInPlace,
+    InSync,
+    TokenInFile,
+    WakeSent,
+    WakeDue,
+    WakeUnknown,
+    Reported,
+    NeverReported,
+    Drifted,
+    DriftCorrected,
+    LeftBehind,
+    Provisioning,
+    Deleting,
+    GatewayNotReady,
+    FilesUnreadable,
+    FilesNotWritten,
+    EntryNotWritten,
+    ClusterNotWritten,
+    BoardNotFound,
+    GatewayNotFound,
+    ConfigMapNotFound,
+    ConfigMapKeyNotFound,
+    BoardTerminating,
+    GatewayTerminating,
+    LeadConflict,
+    CapacityExceeded,
+    AgentIdTaken,
+    SoulNotFound,
+    MoveNotSupported,
+    GatewayReplaced,
+    TextInvalid,
+    TemplateError,
+    FileTooLarge,
+    UnsupportedFile,
+    SecretConflict,
+    ConfigRejected,
+    TokenLost,
+    WakeRefused,
 }
 
 /// Who can mend it, and so whether it counts as stalled.
@@ -133,6 +176,47 @@ impl Reason {
         Self::RefusedByGateway,
         Self::ProtocolMismatch,
         Self::VersionTooOld,
+        Self::Provisioned,
+        Self::Paused,
+        Self::Retired,
+        Self::EntryInPlace,
+        Self::InSync,
+        Self::TokenInFile,
+        Self::WakeSent,
+        Self::WakeDue,
+        Self::WakeUnknown,
+        Self::Reported,
+        Self::NeverReported,
+        Self::Drifted,
+        Self::DriftCorrected,
+        Self::LeftBehind,
+        Self::Provisioning,
+        Self::Deleting,
+        Self::GatewayNotReady,
+        Self::FilesUnreadable,
+        Self::FilesNotWritten,
+        Self::EntryNotWritten,
+        Self::ClusterNotWritten,
+        Self::BoardNotFound,
+        Self::GatewayNotFound,
+        Self::ConfigMapNotFound,
+        Self::ConfigMapKeyNotFound,
+        Self::BoardTerminating,
+        Self::GatewayTerminating,
+        Self::LeadConflict,
+        Self::CapacityExceeded,
+        Self::AgentIdTaken,
+        Self::SoulNotFound,
+        Self::MoveNotSupported,
+        Self::GatewayReplaced,
+        Self::TextInvalid,
+        Self::TemplateError,
+        Self::FileTooLarge,
+        Self::UnsupportedFile,
+        Self::SecretConflict,
+        Self::ConfigRejected,
+        Self::TokenLost,
+        Self::WakeRefused,
     ];
 
     /// Whether it says that the gateway's certificate was looked at and not believed.
@@ -162,7 +246,21 @@ impl Reason {
             | Self::NoTls
             // Never what keeps a Gateway from being Ready: something before it does.
             | Self::NotTried
-            | Self::Suspended => Remedy::None,
+            | Self::Suspended
+            | Self::Provisioned
+            | Self::Paused
+            | Self::Retired
+            | Self::EntryInPlace
+            | Self::InSync
+            | Self::TokenInFile
+            | Self::WakeSent
+            | Self::WakeDue
+            | Self::WakeUnknown
+            | Self::Reported
+            | Self::NeverReported
+            | Self::Drifted
+            | Self::DriftCorrected
+            | Self::LeftBehind => Remedy::None,
             Self::Connecting
             | Self::PreparingDevice
             | Self::ReferenceUnreadable
@@ -183,7 +281,24 @@ impl Reason {
             // An approval is given while one waits for it; Flux would give up on Stalled before anybody could.
             | Self::PairingRequired
             | Self::DeviceKeyNotStored
-            | Self::RefusedByGateway => Remedy::Wait,
+            | Self::RefusedByGateway
+            | Self::Provisioning
+            | Self::Deleting
+            | Self::GatewayNotReady
+            | Self::FilesUnreadable
+            | Self::FilesNotWritten
+            | Self::EntryNotWritten
+            | Self::ClusterNotWritten
+            | Self::BoardNotFound
+            | Self::GatewayNotFound
+            | Self::ConfigMapNotFound
+            | Self::ConfigMapKeyNotFound
+            | Self::BoardTerminating
+            | Self::GatewayTerminating
+            | Self::LeadConflict
+            | Self::CapacityExceeded
+            | Self::AgentIdTaken
+            | Self::SoulNotFound => Remedy::Wait,
             Self::InvalidSpec
             | Self::TokenInvalid
             | Self::CaBundleInvalid
@@ -202,7 +317,17 @@ impl Reason {
             | Self::DisableDevicePairingRetired
             | Self::ScopesMissing
             | Self::ProtocolMismatch
-            | Self::VersionTooOld => Remedy::Person,
+            | Self::VersionTooOld
+            | Self::MoveNotSupported
+            | Self::GatewayReplaced
+            | Self::TextInvalid
+            | Self::TemplateError
+            | Self::FileTooLarge
+            | Self::UnsupportedFile
+            | Self::SecretConflict
+            | Self::ConfigRejected
+            | Self::TokenLost
+            | Self::WakeRefused => Remedy::Person,
         }
     }
 }
