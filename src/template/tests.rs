@@ -204,6 +204,7 @@ fn bombs_do_not_go_off() {
             "ifs in ifs",
             "{% if true %}".repeat(10_000) + &"{% endif %}".repeat(8_000),
         ),
+        ("a long name", format!("{{{{ identity_{} }}}}", "x".repeat(60_000))),
         ("too long", "x".repeat(LARGEST + 1)),
     ] {
         let said = wrong(&text);
