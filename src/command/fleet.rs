@@ -137,15 +137,19 @@ impl Fleet {
         }
     }
 
-    /// Each Gateway's controller makes one.
+    /// Each Gateway's controller makes one. What comes from a cluster has it already.
     fn add_main_agents(&mut self, wrong: &mut Vec<String>) {
         for ((namespace, gateway), found) in &self.gateways {
             let name = format!("{gateway}-main");
             let key = (namespace.clone(), name.clone());
-            if let Some(origin) = self.origins.get(&key) {
-                wrong.push(format!(
-                    "{origin}: Agent {name}: Gateway {gateway} makes an Agent of this name: choose another name, and set spec.mainAgent there"
-                ));
+            if let Some(there) = self.agents.get(&key) {
+                if !is_owned_by(there, gateway) {
+                    let origin = self.origins.get(&key).map_or("", String::as_str);
+                    wrong.push(format!(
+                        "{origin}: Agent {name}: Gateway {gateway} makes an Agent of this name: choose another name, and set \
+                         spec.mainAgent there"
+                    ));
+                }
                 continue;
             }
             let mut agent = Agent::new(&name, main_agent(found));
@@ -155,6 +159,22 @@ impl Fleet {
                 .insert(key.clone(), format!("Gateway {gateway}, spec.mainAgent"));
             self.agents.insert(key, Arc::new(agent));
         }
+    }
+
+    /// What an Agent's Gateway was last seen to be.
+    pub(crate) fn contract(&self, member: &Member<'_>) -> Option<&str> {
+        let gateway = self.gateway_of(member)?;
+        gateway.status.as_ref()?.contract.as_deref()
+    }
+
+    fn gateway_of(&self, member: &Member<'_>) -> Option<&Arc<Gateway>> {
+        let at = |name: &str| (member.namespace.to_owned(), name.to_owned());
+        let spec = &member.agent.spec;
+        let board = spec.board_ref.as_ref();
+        let board = board.and_then(|board| self.boards.get(&at(&board.name)));
+        let gateway = board.map(|board| &board.spec.gateway_ref);
+        let gateway = gateway.or(spec.gateway_ref.as_ref())?;
+        self.gateways.get(&at(&gateway.name))
     }
 
     /// As a pass would take it, of these manifests alone: what is not among them is Absent.
@@ -175,10 +195,7 @@ impl Fleet {
             .board_ref
             .as_ref()
             .and_then(|board| self.boards.get(&at(&board.name)));
-        let gateway = board
-            .map(|board| &board.spec.gateway_ref)
-            .or(spec.gateway_ref.as_ref());
-        let gateway = gateway.and_then(|gateway| self.gateways.get(&at(&gateway.name)));
+        let gateway = self.gateway_of(member);
         let here = |(place, _): &(&(String, String), &Arc<Agent>)| place.0 == **namespace;
         let team = match &spec.board_ref {
             Some(board) => self
@@ -237,6 +254,11 @@ impl Fleet {
             ),
         }
     }
+}
+
+fn is_owned_by(agent: &Agent, gateway: &str) -> bool {
+    let mut owners = agent.owner_references().iter();
+    owners.any(|owner| owner.kind == "Gateway" && owner.name == gateway)
 }
 
 fn known<T>(found: Option<&Arc<T>>) -> Fact<Arc<T>> {
