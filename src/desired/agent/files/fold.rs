@@ -112,7 +112,7 @@ fn lost(agents: &File, carried: &BTreeMap<String, String>) -> Option<String> {
 /// A template of the user's own may have left it out.
 fn without_token(rendering: Rendering<'_>, folded: &Folded) -> Option<String> {
     let mut files = folded.files.values();
-    let is_there = files.any(|file| file.text.as_str().contains(rendering.token));
+    let is_there = files.any(|file| file.text.ours().contains(rendering.token));
     (!is_there).then(|| {
         "No file carries the agent's token, so it cannot report: its TOOLS.md needs AUTH_TOKEN=\"{{ auth_token }}\".".to_owned()
     })

@@ -18,7 +18,7 @@ const SHOWN_IN_ALL: usize = 60_000;
 
 pub(super) fn hard(files: &BTreeMap<String, File>) -> Result<(), Obstacle> {
     for (name, file) in files {
-        let size = as_sent(file.text.as_str());
+        let size = as_sent(file.text.ours());
         if size > LARGEST {
             return Err(Obstacle::FileTooLarge {
                 file: name.clone(),
@@ -37,7 +37,7 @@ pub(super) fn of_the_prompt(files: &BTreeMap<String, File>) -> Vec<String> {
         if file.policy == FilePolicy::Ignored {
             continue;
         }
-        let length = file.text.as_str().chars().count();
+        let length = file.text.ours().chars().count();
         all += length;
         let shown = if name == Document::User.name() {
             SHOWN_OF_USER

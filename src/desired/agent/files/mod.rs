@@ -94,8 +94,8 @@ impl Text {
         (found != Some(wanted.as_str())).then_some(wanted)
     }
 
-    /// The whole file, or the section.
-    pub fn as_str(&self) -> &str {
+    /// What of it is ours.
+    pub fn ours(&self) -> &str {
         match self {
             Self::Whole(text) | Self::Section(text) => text,
         }
@@ -130,7 +130,7 @@ pub fn of(rendering: Rendering<'_>) -> Result<Files, Obstacle> {
     let folded = fold::fold(rendering, rendered);
     limits::hard(&folded.files)?;
     let bootstrap = folded.files.get(Document::Bootstrap.name());
-    let bootstrap = bootstrap.map_or("", |file| file.text.as_str());
+    let bootstrap = bootstrap.map_or("", |file| file.text.ours());
     let mut warnings = folded.warnings;
     warnings.extend(limits::of_the_prompt(&folded.files));
     Ok(Files {

@@ -74,7 +74,7 @@ fn files(snapshot: &Snapshot, contract: &'static Contract) -> Files {
 }
 
 fn text<'a>(files: &'a Files, name: &str) -> &'a str {
-    files.files[name].text.as_str()
+    files.files[name].text.ours()
 }
 
 fn file(name: &str, content: Option<&str>) -> AgentFile {
@@ -116,7 +116,7 @@ fn in_full(files: &Files) -> String {
         } = file;
         let consumed = if *consumed { ", consumed" } else { "" };
         full.push_str(&format!("======== {name} ({policy:?}, {drift:?}{consumed})\n"));
-        full.push_str(text.as_str());
+        full.push_str(text.ours());
     }
     let Files {
         files: _,
@@ -167,7 +167,7 @@ fn all_of_an_agents_files_fit_into_a_prompt() {
             let sizes: Vec<(&str, usize)> = files
                 .files
                 .iter()
-                .map(|(name, file)| (name.as_str(), file.text.as_str().chars().count()))
+                .map(|(name, file)| (name.as_str(), file.text.ours().chars().count()))
                 .collect();
             let all: usize = sizes.iter().map(|(_, size)| size).sum();
             println!("{name} on {contract}: {all} characters, {sizes:?}");
@@ -437,7 +437,7 @@ fn an_adopted_agent_keeps_its_files_and_gets_a_section() {
         for (name, file) in &files.files {
             if name != "AGENTS.md" {
                 assert_eq!(file.policy, FilePolicy::SeedOnce, "{name}");
-                assert!(!file.text.as_str().contains(TOKEN), "{name}");
+                assert!(!file.text.ours().contains(TOKEN), "{name}");
             }
         }
         let theirs = "# Mine\r\n\tall of it";
@@ -640,7 +640,7 @@ proptest! {
             ];
         });
         let files = files(&snapshot, contract);
-        let all: Vec<&str> = files.files.values().map(|file| file.text.as_str()).collect();
+        let all: Vec<&str> = files.files.values().map(|file| file.text.ours()).collect();
         prop_assert_eq!(all.concat().matches(TOKEN).count(), 1);
         for n in 0..4 {
             prop_assert_eq!(all.concat().matches(&format!("word-{n}-")).count(), 1);
