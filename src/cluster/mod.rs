@@ -12,6 +12,7 @@ pub mod manifests;
 mod read;
 pub mod served;
 mod stores;
+mod token;
 mod watch;
 mod write;
 

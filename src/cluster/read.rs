@@ -5,43 +5,66 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Api;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
 
 use super::{Cluster, Error, within};
 use crate::desired::document::Document;
 use crate::fact::Fact;
+use crate::resource::names;
 
 impl Cluster {
     pub async fn secret(&self, namespace: &str, name: &str) -> Fact<Document> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let found = within(api.get_opt(name)).await;
-        fact("Secret", namespace, name, found).map(|Secret { metadata, data, .. }| Document {
-            version: version(&metadata),
-            data: data.unwrap_or_default(),
-        })
+        fact("Secret", namespace, name, found).map(document)
     }
 
     pub async fn config_map(&self, namespace: &str, name: &str) -> Fact<Document> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
         let found = within(api.get_opt(name)).await;
-        fact("ConfigMap", namespace, name, found).map(
-            |ConfigMap {
-                 metadata,
-                 data,
-                 binary_data,
-                 ..
-             }| {
-                let text = data
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(|(key, text)| (key, ByteString(text.into_bytes())));
-                let data: BTreeMap<_, _> = text.chain(binary_data.unwrap_or_default()).collect();
-                Document {
-                    version: version(&metadata),
-                    data,
-                }
-            },
-        )
+        fact("ConfigMap", namespace, name, found).map(text)
+    }
+
+    /// The ConfigMaps that are souls directories, by name.
+    pub async fn souls(&self, namespace: &str) -> Fact<BTreeMap<String, Document>> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+        let labelled = ListParams::default().labels(names::SOULS_LABEL);
+        match within(api.list(&labelled)).await {
+            Ok(list) => {
+                let each = list.items.into_iter();
+                Fact::Known(each.map(|found| (found.name_any(), text(found))).collect())
+            }
+            Err(error) => {
+                tracing::warn!(namespace, %error, "souls directories cannot be read");
+                Fact::Unknown
+            }
+        }
+    }
+}
+
+fn text(
+    ConfigMap {
+        metadata,
+        data,
+        binary_data,
+        ..
+    }: ConfigMap,
+) -> Document {
+    let text = data
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(key, text)| (key, ByteString(text.into_bytes())));
+    Document {
+        version: version(&metadata),
+        data: text.chain(binary_data.unwrap_or_default()).collect(),
+    }
+}
+
+pub(super) fn document(Secret { metadata, data, .. }: Secret) -> Document {
+    Document {
+        version: version(&metadata),
+        data: data.unwrap_or_default(),
     }
 }
 

@@ -59,18 +59,40 @@ impl Cluster {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
         K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
     {
+        self.reflect_with(scope, &K::kind(&()), watcher::Config::default())
+    }
+
+    /// Those of a kind that bear these labels. `kind`: how the watch is called.
+    pub(super) fn reflect_labelled<K>(
+        &self,
+        scope: &Scope,
+        kind: &str,
+        labels: &str,
+    ) -> (Store<K>, impl Stream<Item = Touch<K>> + Send + use<K>)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+        K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    {
+        self.reflect_with(scope, kind, watcher::Config::default().labels(labels))
+    }
+
+    fn reflect_with<K>(
+        &self,
+        scope: &Scope,
+        kind: &str,
+        config: watcher::Config,
+    ) -> (Store<K>, impl Stream<Item = Touch<K>> + Send + use<K>)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+        K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    {
         let (store, writer) = reflector::store();
-        let events = watch(
-            scope.api::<K>(self.client.clone()),
-            watcher::Config::default().timeout(WATCH_SECONDS),
-        )
-        .default_backoff()
-        .modify(|object| object.managed_fields_mut().clear())
-        .reflect(writer);
-        (
-            store,
-            touches(events, scope.name(&K::kind(&())), self.health.clone()),
-        )
+        let api = scope.api::<K>(self.client.clone());
+        let events = watch(api, config.timeout(WATCH_SECONDS))
+            .default_backoff()
+            .modify(|object| object.managed_fields_mut().clear())
+            .reflect(writer);
+        (store, touches(events, scope.name(kind), self.health.clone()))
     }
 
     /// Only what changes: nothing is kept.

@@ -12,7 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, Health, Scope};
+use crate::controller::agent::Desk;
 use crate::controller::{self, Clock, Pace, World};
+use crate::execute::agent::hashes;
 use crate::gateway::Guard;
 use crate::gateway::device_token::InMemory;
 use crate::gateway::dial::Network;
@@ -23,7 +25,7 @@ use crate::sessions::Sessions;
 use crate::telemetry::Metrics;
 
 /// The kinds that something here acts on. What is told of the others must not sound as if it were so.
-pub(super) const ACTED_ON: &[&str] = &["Gateway", "Board"];
+pub(super) const ACTED_ON: &[&str] = &["Gateway", "Board", "Agent"];
 
 /// What shall be watched, and by which means.
 pub(super) struct Plan {
@@ -63,6 +65,7 @@ pub(super) async fn operate(client: kube::Client, plan: Plan) {
             metrics: metrics.clone(),
             clock: Arc::new(Timestamp::now),
             base_url: base_url.clone(),
+            token_cost: hashes::COST,
             concurrency,
         };
         watch_over(scope, means, stop.clone())
@@ -78,6 +81,8 @@ pub struct Means {
     pub clock: Clock,
     /// Where agents reach our HTTP API, where their Gateway does not say so itself.
     pub base_url: Option<String>,
+    /// bcrypt's cost for the hashes of agents' tokens.
+    pub token_cost: u32,
     pub concurrency: u16,
 }
 
@@ -89,6 +94,7 @@ pub async fn watch_over(scope: Scope, means: Means, stop: CancellationToken) {
         metrics,
         clock,
         base_url,
+        token_cost,
         concurrency,
     } = means;
     // A kind that is missing would be an empty list for ever, and every Board one that has no agents.
@@ -105,17 +111,19 @@ pub async fn watch_over(scope: Scope, means: Means, stop: CancellationToken) {
     }
     let (sessions, said) = Sessions::new(surroundings);
     let (stores, touches) = cluster.look(&scope);
+    let (desk, again) = Desk::begin(&cluster, &scope, token_cost);
     let world = Arc::new(World {
         cluster,
         stores,
         sessions,
         metrics,
+        desk,
         clock,
         pace: Pace::default(),
         base_url,
     });
     tracing::info!(?scope, "watching");
-    controller::run(Arc::clone(&world), touches, said, concurrency, stop).await;
+    controller::run(Arc::clone(&world), touches, said, again, concurrency, stop).await;
     world.sessions.close_all().await;
 }
 

@@ -1,5 +1,6 @@
 //! The controllers: what wakes each, the pipeline in a few lines, and when to look again.
 
+pub mod agent;
 pub mod board;
 pub mod gateway;
 mod gathered;
@@ -21,6 +22,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{self, Cluster, Stores, Touches};
+use crate::resource::Agent;
 use crate::sessions::{Said, Sessions};
 use crate::telemetry::Metrics;
 pub use pace::Pace;
@@ -32,6 +34,8 @@ pub struct World {
     pub stores: Stores,
     pub sessions: Sessions,
     pub metrics: Metrics,
+    /// What passes over agents share.
+    pub desk: agent::Desk,
     pub clock: Clock,
     pub pace: Pace,
     /// The operator's `--base-url`, for Gateways that give none.
@@ -51,21 +55,27 @@ fn now_and_then(object: &impl Resource) -> Duration {
 }
 
 /// Every controller, until `stop`.
-pub async fn run(world: Arc<World>, touches: Touches, said: Said, concurrency: u16, stop: CancellationToken) {
-    // To be told of deposits that were answered.
-    let deposits = futures::stream::pending();
-    let (triggers, wakes) = triggers::begin(Arc::clone(&world), touches, said, deposits);
+///
+/// `again`: Agents whose own work wants them to look again, such as a deposit that was answered.
+pub async fn run(
+    world: Arc<World>,
+    touches: Touches,
+    said: Said,
+    again: impl Stream<Item = ObjectRef<Agent>> + Send,
+    concurrency: u16,
+    stop: CancellationToken,
+) {
+    let (triggers, wakes) = triggers::begin(Arc::clone(&world), touches, said, again);
     let triggers::Wakes {
         gateways,
         boards,
         agents,
     } = wakes;
-    // Nobody looks at these yet; what is named for nobody must not pile up.
-    drop(agents);
     let controllers = async {
         tokio::join!(
             gateway::run(Arc::clone(&world), gateways, concurrency, stop.clone()),
-            board::run(world, boards, concurrency, stop),
+            board::run(Arc::clone(&world), boards, concurrency, stop.clone()),
+            agent::run(world, agents, concurrency, stop),
         );
     };
     // Triggers go on while passes are finished, so that their watches are not cut off under them.

@@ -148,6 +148,12 @@ const DOCUMENTS_OF_OLD: &[&str] = &[
 ];
 
 impl Contract {
+    pub const ALL: [&'static Self; 3] = [&V2026_2_9, &V2026_7_35, &V2026_9_6];
+
+    pub fn named(name: &str) -> Option<&'static Self> {
+        Self::ALL.into_iter().find(|contract| contract.name == name)
+    }
+
     pub fn discover(protocol: u64, methods: &BTreeSet<String>) -> &'static Self {
         if protocol < 4 {
             &V2026_2_9

@@ -1,6 +1,7 @@
 //! What is told of it all: status, conditions, events, and when to look again. Functions of their arguments only
 //! (the time is one of them): the same inputs give the same bytes.
 
+pub mod agent;
 pub mod board;
 pub mod condition;
 pub mod gateway;

@@ -84,6 +84,45 @@ pub enum Reason {
     MainAgentKept,
     MainNameTaken,
     MainAgentNotStored,
+
+    // Agents.
+    Provisioned,
+    Paused,
+    Retired,
+    EntryInPlace,
+    InSync,
+    TokenInFile,
+    WakeSent,
+    WakeDue,
+    WakeUnknown,
+    Reported,
+    NeverReported,
+    Drifted,
+    DriftCorrected,
+    Provisioning,
+    GatewayNotReady,
+    FilesUnreadable,
+    FilesNotWritten,
+    EntryNotWritten,
+    ClusterNotWritten,
+    BoardNotFound,
+    ConfigMapNotFound,
+    ConfigMapKeyNotFound,
+    BoardTerminating,
+    LeadConflict,
+    CapacityExceeded,
+    AgentIdTaken,
+    SoulNotFound,
+    MoveNotSupported,
+    GatewayReplaced,
+    TextInvalid,
+    TemplateError,
+    FileTooLarge,
+    UnsupportedFile,
+    SecretConflict,
+    ConfigRejected,
+    TokenLost,
+    WakeRefused,
 }
 
 /// Who can mend it, and so whether it counts as stalled.
@@ -163,6 +202,43 @@ impl Reason {
         Self::MainAgentKept,
         Self::MainNameTaken,
         Self::MainAgentNotStored,
+        Self::Provisioned,
+        Self::Paused,
+        Self::Retired,
+        Self::EntryInPlace,
+        Self::InSync,
+        Self::TokenInFile,
+        Self::WakeSent,
+        Self::WakeDue,
+        Self::WakeUnknown,
+        Self::Reported,
+        Self::NeverReported,
+        Self::Drifted,
+        Self::DriftCorrected,
+        Self::Provisioning,
+        Self::GatewayNotReady,
+        Self::FilesUnreadable,
+        Self::FilesNotWritten,
+        Self::EntryNotWritten,
+        Self::ClusterNotWritten,
+        Self::BoardNotFound,
+        Self::ConfigMapNotFound,
+        Self::ConfigMapKeyNotFound,
+        Self::BoardTerminating,
+        Self::LeadConflict,
+        Self::CapacityExceeded,
+        Self::AgentIdTaken,
+        Self::SoulNotFound,
+        Self::MoveNotSupported,
+        Self::GatewayReplaced,
+        Self::TextInvalid,
+        Self::TemplateError,
+        Self::FileTooLarge,
+        Self::UnsupportedFile,
+        Self::SecretConflict,
+        Self::ConfigRejected,
+        Self::TokenLost,
+        Self::WakeRefused,
     ];
 
     /// Whether it says that the gateway's certificate was looked at and not believed.
@@ -192,7 +268,20 @@ impl Reason {
             | Self::NoTls
             // Never what keeps a Gateway from being Ready: something before it does.
             | Self::NotTried
-            | Self::Suspended => Remedy::None,
+            | Self::Suspended
+            | Self::Provisioned
+            | Self::Paused
+            | Self::Retired
+            | Self::EntryInPlace
+            | Self::InSync
+            | Self::TokenInFile
+            | Self::WakeSent
+            | Self::WakeDue
+            | Self::WakeUnknown
+            | Self::Reported
+            | Self::NeverReported
+            | Self::Drifted
+            | Self::DriftCorrected => Remedy::None,
             // Of the main agent: the Gateway is as Ready without it.
             Self::GatewayFound
             | Self::MainAgentKept
@@ -223,7 +312,21 @@ impl Reason {
             // An approval is given while one waits for it; Flux would give up on Stalled before anybody could.
             | Self::PairingRequired
             | Self::DeviceKeyNotStored
-            | Self::RefusedByGateway => Remedy::Wait,
+            | Self::RefusedByGateway
+            | Self::Provisioning
+            | Self::GatewayNotReady
+            | Self::FilesUnreadable
+            | Self::FilesNotWritten
+            | Self::EntryNotWritten
+            | Self::ClusterNotWritten
+            | Self::BoardNotFound
+            | Self::ConfigMapNotFound
+            | Self::ConfigMapKeyNotFound
+            | Self::BoardTerminating
+            | Self::LeadConflict
+            | Self::CapacityExceeded
+            | Self::AgentIdTaken
+            | Self::SoulNotFound => Remedy::Wait,
             Self::InvalidSpec
             | Self::TokenInvalid
             | Self::CaBundleInvalid
@@ -242,7 +345,17 @@ impl Reason {
             | Self::DisableDevicePairingRetired
             | Self::ScopesMissing
             | Self::ProtocolMismatch
-            | Self::VersionTooOld => Remedy::Person,
+            | Self::VersionTooOld
+            | Self::MoveNotSupported
+            | Self::GatewayReplaced
+            | Self::TextInvalid
+            | Self::TemplateError
+            | Self::FileTooLarge
+            | Self::UnsupportedFile
+            | Self::SecretConflict
+            | Self::ConfigRejected
+            | Self::TokenLost
+            | Self::WakeRefused => Remedy::Person,
         }
     }
 }

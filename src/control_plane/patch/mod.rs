@@ -3,7 +3,7 @@
 //! A patch is read once ([`Patch::read`]), however often the write is tried again. An apply makes the object together
 //! with its managed fields ([`apply()`]); of the other three comes an object ([`Change::onto`]) that must first be read as any
 //! client's is (unknown fields, defaults), and then [`track()`] works out who owns what. Whatever the kind's own rules change
-//! after that, [`keep_times`] comes last, so that what changed nothing is nothing:
+//! after that, [`keep_times`] comes last, so that what changed nothing is nothing ([`writes_metadata_anew`] is the exception):
 //!
 //! ```text
 //! apply ──────────────────────────► read, default ─► the kind's rules ─► keep_times ─► store
@@ -28,7 +28,7 @@ pub use apply::{Config, apply};
 pub use json::Operations;
 pub use refusal::{beginning, invalid_result};
 pub use subject::Subject;
-pub use track::{keep_times, manager_of, track};
+pub use track::{keep_times, manager_of, track, writes_metadata_anew};
 
 use serde_json::{Map, Value};
 

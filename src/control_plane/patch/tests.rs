@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::owners::Said;
 use super::*;
 
 fn at(second: u8) -> Timestamp {
@@ -433,6 +434,77 @@ fn what_changed_nothing_keeps_its_time() {
     let changed = other.clone();
     keep_times(&live, &mut other);
     assert_eq!(other, changed);
+}
+
+/// Two managers of the seconds 1 and 2, of whom the first is given another second, and nothing else is new.
+fn given_a_new_time(second: u8) -> Vec<String> {
+    let live = applied(None, &data("one", false, json!({"a": "1"})), 1);
+    let live = applied(Some(&live), &data("two", false, json!({"b": "1"})), 2);
+    let mut new = live.clone();
+    let Said::Owners(mut said) = owners::said(&new) else {
+        panic!("{new:?}");
+    };
+    for (manager, owned) in &mut said.0 {
+        if manager.name == "one" {
+            owned.time = Some(at(second));
+        }
+    }
+    said.write(&mut new);
+    keep_times(&live, &mut new);
+    owners(&new)
+}
+
+#[test]
+fn a_new_time_that_sorts_a_manager_anew_is_kept() {
+    let (one, two) = ("{f:data:{f:a:{}}}", "{f:data:{f:b:{}}}");
+    // In the second of the other one, they are in the order of their names as before.
+    assert_eq!(
+        given_a_new_time(2),
+        [format!("one Apply :01 {one}"), format!("two Apply :02 {two}")]
+    );
+    assert_eq!(
+        given_a_new_time(3),
+        [format!("two Apply :02 {two}"), format!("one Apply :03 {one}")]
+    );
+}
+
+#[test]
+fn metadata_that_is_lost_is_written_anew() {
+    let agent = |metadata: Value| {
+        let mut agent = object(
+            json!({"apiVersion": "quartermaster.dev/v1alpha1", "kind": "Agent",
+            "metadata": {"name": "a", "uid": "u", "labels": {"a": ""}}}),
+        );
+        agent.metadata_mut().extend(metadata.as_object().unwrap().clone());
+        agent
+    };
+    let stored = agent(json!({}));
+    let anew = |metadata: Value| writes_metadata_anew(&self::agent(), &stored, &agent(metadata), None);
+    for same in [
+        json!({}),
+        json!({"uid": ""}),
+        json!({"creationTimestamp": null}),
+        json!({"generation": 0}),
+    ] {
+        assert!(!anew(same.clone()), "{same}");
+    }
+    for lost in [
+        json!({"annotations": {}}),
+        json!({"finalizers": []}),
+        json!({"ownerReferences": []}),
+        json!({"generateName": ""}),
+        json!({"labels": {"a": null}}),
+    ] {
+        assert!(anew(lost.clone()), "{lost}");
+        let lost = agent(lost);
+        assert!(!writes_metadata_anew(
+            &self::agent(),
+            &stored,
+            &lost,
+            Some("status")
+        ));
+        assert!(!writes_metadata_anew(&config_map(), &stored, &lost, None));
+    }
 }
 
 #[test]

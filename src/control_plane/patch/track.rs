@@ -202,8 +202,39 @@ pub(super) fn as_value(object: &Object) -> Value {
     Value::Object(object.fields().clone())
 }
 
+/// Whether an apply that changes nothing is written all the same, with a new time, each time it is made: the API server
+/// compares the metadata of a custom object as it was applied, and only reading it from the store drops what is empty
+/// (`labels: {}`, `finalizers: []`, a label that is null). `applied` is to be what [`super::apply()`] gave.
+pub fn writes_metadata_anew(
+    subject: &Subject,
+    stored: &Object,
+    applied: &Object,
+    subresource: Option<&str>,
+) -> bool {
+    let said = |object: &Object| -> Map<String, Value> {
+        let metadata = object.metadata().into_iter().flatten();
+        let by_a_client = metadata.filter(|(name, _)| !SET_BY_THE_SERVER.contains(&name.as_str()));
+        by_a_client
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    };
+    subject.is_custom && subresource.is_none() && said(stored) != said(applied)
+}
+
+/// Of the metadata: whatever a client says of them, an update sets them as they are stored, or as its owners are.
+const SET_BY_THE_SERVER: [&str; 7] = [
+    "creationTimestamp",
+    "generation",
+    "managedFields",
+    "name",
+    "namespace",
+    "resourceVersion",
+    "uid",
+];
+
 /// Gives the stored times back to an object that else would differ by them alone, so that it is not written. To be asked
-/// last, when the object is as it would be stored.
+/// last, when the object is as it would be stored. Where a new time sorts a manager behind another one, more than the
+/// times differ, and it is kept.
 pub fn keep_times(stored: &Object, new: &mut Object) {
     let (Some(before), Some(after)) = (entries(stored), entries(new)) else {
         return;

@@ -139,6 +139,13 @@ pub fn update(
     moment: &Moment,
 ) -> Result<(Updated, Vec<String>), Status> {
     let kind = &call.kind;
+    let is_written_anew = match by {
+        By::Apply => {
+            let subresource = call.subresource.map(Subresource::name);
+            patch::writes_metadata_anew(&kind.subject, stored, &sent.object, subresource)
+        }
+        By::Put | By::Patch => false,
+    };
     let sent = match by {
         By::Put | By::Apply => understand(kind, sent, call.options.field_validation)?,
         By::Patch => understand_patched(kind, stored, sent, call.options.field_validation)?,
@@ -146,7 +153,7 @@ pub fn update(
     let (sent, mut warnings) = sent;
     warnings.extend(natural::warnings(kind, &sent, Some(stored)));
     match go_on(call, stored, sent, by, manager, moment) {
-        Ok(updated) => Ok((updated, warnings)),
+        Ok(object) => Ok((settled(kind, stored, object, is_written_anew), warnings)),
         Err(status) => Err(status.warning_of(&warnings)),
     }
 }
@@ -170,7 +177,7 @@ fn go_on(
     by: By,
     manager: &str,
     moment: &Moment,
-) -> Result<Updated, Status> {
+) -> Result<Object, Status> {
     let kind = &call.kind;
     let name = stored.name().unwrap_or_default();
     metadata::same_name(&mut sent, name, call.namespace.as_deref())?;
@@ -196,7 +203,7 @@ fn go_on(
     }
     typed::complete(kind, &mut sent);
     let subresource = call.subresource.map(Subresource::name);
-    let mut object = match by {
+    Ok(match by {
         By::Apply => sent,
         By::Put | By::Patch => patch::track(
             &kind.subject,
@@ -206,21 +213,27 @@ fn go_on(
             subresource,
             moment.now,
         ),
-    };
-    patch::keep_times(stored, &mut object);
+    })
+}
+
+/// What is to be done about the object that came of it.
+fn settled(kind: &Kind, stored: &Object, mut object: Object, is_written_anew: bool) -> Updated {
+    if !is_written_anew {
+        patch::keep_times(stored, &mut object);
+    }
     typed::settle(kind, &mut object);
     if object == *stored {
-        return Ok(Updated::Same);
+        return Updated::Same;
     }
     // `1.0` where `1` was is a change all the same.
     settle_numbers(&mut object);
     let gone =
         object.is_being_deleted() && object.finalizers().next().is_none() && natural::may_go(kind, &object);
-    Ok(if gone {
+    if gone {
         Updated::Gone(object)
     } else {
         Updated::Put(object)
-    })
+    }
 }
 
 /// What came of a patch: where it is no object of the kind, the patch is to blame.

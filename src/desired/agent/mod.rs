@@ -8,8 +8,19 @@ pub mod promises;
 pub mod snapshot;
 pub mod token;
 
+use std::collections::BTreeSet;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::roster::{self, Waits};
 use crate::fact::Fact;
-use crate::resource::settings::DeletionPolicy;
+use crate::gateway::Contract;
+use crate::gateway::contract::V2026_9_6;
+use crate::resource::agent::{Lifecycle, Role};
+use crate::resource::settings::{DeletionPolicy, Drift};
+use crate::resource::{Agent, Condition, Gateway, condition, names};
 pub use entry::WantedEntry;
 pub use files::{File, Files, Text};
 pub use obstacle::Obstacle;
@@ -30,8 +41,18 @@ pub struct Desired {
     /// Some: nothing is written, neither here nor there.
     pub hold: Option<Hold>,
     pub promises: Promises,
+    /// All of this generation was found to be so before: what differs now is somebody else's change.
+    pub settled: bool,
+    pub drift: Drift,
+    /// The agents of others that have an empty heartbeat block by our hand, as the Gateway's status has it.
+    pub preserved: BTreeSet<String>,
     /// Somebody wants everything read anew; the word that was asked with.
     pub ask: String,
+    /// The workspace is the user's own word, and not ours.
+    pub workspace_is_given: bool,
+    pub name: String,
+    pub uid: String,
+    pub now: Timestamp,
 }
 
 /// What shall be in the gateway.
@@ -54,12 +75,18 @@ pub struct Departure {
     pub forced: bool,
     /// Agents that go first: workers before their lead, all before the main agent.
     pub after: Vec<String>,
+    /// There is no such Gateway any more: nothing can be cleaned up.
+    pub gateway_is_gone: bool,
+    /// Another Agent holds the same id by now: what is there is its own.
+    pub taken_over: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Content {
     pub entry: WantedEntry,
     pub files: Files,
+    /// The kind of gateway that the files are made for.
+    pub contract: &'static Contract,
 }
 
 /// The agent's token, as its Secret has it.
@@ -77,4 +104,258 @@ pub enum Hold {
     Agent,
     Board,
     Gateway,
+}
+
+/// In the place of a token that is not there yet. Never written: a file is only written with a token that is known.
+const NO_TOKEN: &str = "not-minted-yet";
+
+pub fn of(snapshot: &Snapshot) -> Desired {
+    let agent = snapshot.agent.as_ref();
+    let promises = Promises::of(agent);
+    let wish = wish(snapshot);
+    let place = Place::of(snapshot);
+    let (found, token) = token(snapshot);
+    let content = place
+        .clone()
+        .and_then(|place| token.map(|()| place))
+        .and_then(|place| admitted(snapshot, &place, &wish).map(|()| place))
+        .and_then(|place| content(snapshot, &place, &wish, &found, &promises));
+    Desired {
+        place,
+        content,
+        token: WantedToken {
+            secret: snapshot::token_secret(agent),
+            found,
+        },
+        hold: hold(snapshot),
+        promises,
+        preserved: preserved(snapshot),
+        ask: ask(snapshot),
+        settled: settled(agent),
+        drift: drift(snapshot),
+        workspace_is_given: agent.spec.workspace.is_some(),
+        name: agent.name_any(),
+        uid: agent.uid().unwrap_or_default(),
+        now: snapshot.now,
+        wish,
+    }
+}
+
+fn wish(snapshot: &Snapshot) -> Wish {
+    let agent = snapshot.agent.as_ref();
+    let spec = &agent.spec;
+    if agent.metadata.deletion_timestamp.is_some() {
+        let adopted = spec.agent_id.is_some() || spec.workspace.is_some();
+        let by_default = if adopted {
+            DeletionPolicy::Orphan
+        } else {
+            DeletionPolicy::Delete
+        };
+        return Wish::Gone(Departure {
+            policy: spec.deletion_policy.unwrap_or(by_default),
+            with_workspace: spec.delete_workspace,
+            forced: annotation(agent, names::FORCE_DELETE) == Some("true"),
+            after: snapshot.ahead.clone(),
+            gateway_is_gone: matches!(snapshot.gateway, Fact::Absent),
+            taken_over: snapshot.rivals.iter().any(|rival| is_provisioned(rival)),
+        });
+    }
+    match spec.lifecycle {
+        Lifecycle::Active => Wish::Present { paused: false },
+        Lifecycle::Paused => Wish::Present { paused: true },
+        Lifecycle::Retired => Wish::Retired,
+    }
+}
+
+/// Whether it may be there: whether what it belongs to stays, has room, and gave its place to nobody else.
+fn admitted(snapshot: &Snapshot, place: &Place, wish: &Wish) -> Result<(), Obstacle> {
+    let agent = snapshot.agent.as_ref();
+    let provisioned = is_provisioned(agent);
+    if agent.spec.role != Role::Main {
+        let board = place::board(snapshot)?;
+        let leads_to = &board.spec.gateway_ref.name;
+        if *leads_to != place.gateway {
+            return Err(Obstacle::MoveNotSupported {
+                from: place.gateway.clone(),
+                to: leads_to.clone(),
+            });
+        }
+    }
+    let gateway = place::gateway(snapshot)?;
+    if gateway.uid().as_deref() != Some(place.gateway_uid.as_str()) {
+        return Err(Obstacle::GatewayReplaced {
+            gateway: place.gateway.clone(),
+        });
+    }
+    let gone = matches!(wish, Wish::Gone(_));
+    if !provisioned && !gone && gateway.metadata.deletion_timestamp.is_some() {
+        return Err(Obstacle::GatewayTerminating {
+            gateway: place.gateway.clone(),
+        });
+    }
+    if agent.spec.role != Role::Main {
+        let board = place::board(snapshot)?;
+        if !provisioned && !gone && board.metadata.deletion_timestamp.is_some() {
+            return Err(Obstacle::BoardTerminating {
+                board: board.name_any(),
+            });
+        }
+        match roster::of(board, &snapshot.team).waiting.get(&agent.name_any()) {
+            None => {}
+            Some(Waits::LeadConflict { lead }) => {
+                return Err(Obstacle::LeadConflict { lead: lead.clone() });
+            }
+            Some(Waits::CapacityExceeded { capacity }) => {
+                return Err(Obstacle::CapacityExceeded {
+                    board: board.name_any(),
+                    capacity: *capacity,
+                });
+            }
+        }
+    }
+    match snapshot.rivals.iter().find(|rival| ranks_before(rival, agent)) {
+        Some(rival) => Err(Obstacle::AgentIdTaken {
+            id: place.agent.to_string(),
+            by: format!("{}/{}", rival.namespace().unwrap_or_default(), rival.name_any()),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Whether something of it may be in the gateway: the status promised an entry, and none was taken out since.
+fn is_provisioned(agent: &Agent) -> bool {
+    let status = agent.status.as_ref();
+    status.is_some_and(|status| status.binding.is_some() && status.entry.is_some())
+}
+
+/// Who holds an id keeps it; else who was first to ask.
+fn ranks_before(one: &Agent, other: &Agent) -> bool {
+    let rank = |agent: &Agent| {
+        let since = agent.creation_timestamp().map(|time| time.0);
+        (!is_provisioned(agent), since, agent.uid())
+    };
+    rank(one) < rank(other)
+}
+
+fn content(
+    snapshot: &Snapshot,
+    place: &Place,
+    wish: &Wish,
+    token: &Fact<AgentToken>,
+    promises: &Promises,
+) -> Result<Content, Obstacle> {
+    let agent = snapshot.agent.as_ref();
+    // What was never seen is taken for the newest: only to find out early whether the templates are right.
+    let contract = snapshot.contract.unwrap_or(&V2026_9_6);
+    let token = match token {
+        Fact::Known(token) => token.reveal(),
+        Fact::Absent | Fact::Unknown => NO_TOKEN,
+    };
+    let files = files::of(files::Rendering {
+        snapshot,
+        place,
+        contract,
+        token,
+    })?;
+    let paused = match wish {
+        Wish::Present { paused } => *paused,
+        Wish::Retired | Wish::Gone(_) => false,
+    };
+    let entry = WantedEntry::of(
+        &agent.name_any(),
+        &agent.spec,
+        place,
+        files.heartbeat_prompt.as_deref(),
+        paused,
+        promises,
+    )?;
+    Ok(Content {
+        entry,
+        files,
+        contract,
+    })
+}
+
+/// The Secret's name is the Agent's, so one of somebody else may stand there.
+fn token(snapshot: &Snapshot) -> (Fact<AgentToken>, Result<(), Obstacle>) {
+    let secret = || snapshot::token_secret(&snapshot.agent);
+    match &snapshot.token {
+        Fact::Absent => (Fact::Absent, Ok(())),
+        Fact::Unknown => {
+            let what = format!("Secret {}", secret());
+            (Fact::Unknown, Err(Obstacle::Unreadable { what }))
+        }
+        Fact::Known(TokenSecret { is_ours: false, .. }) => {
+            (Fact::Unknown, Err(Obstacle::SecretConflict { secret: secret() }))
+        }
+        Fact::Known(TokenSecret { document, .. }) => {
+            let bytes = document.data.get(names::TOKEN_KEY).map(|ByteString(bytes)| bytes);
+            let text = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok());
+            match text.map(AgentToken::parse) {
+                Some(Ok(token)) => (Fact::Known(token), Ok(())),
+                Some(Err(_)) | None => (Fact::Unknown, Err(Obstacle::TokenInvalid { secret: secret() })),
+            }
+        }
+    }
+}
+
+fn hold(snapshot: &Snapshot) -> Option<Hold> {
+    let board = matches!(&snapshot.board, Fact::Known(board) if board.spec.suspend);
+    let gateway = matches!(&snapshot.gateway, Fact::Known(gateway) if gateway.spec.suspend);
+    if snapshot.agent.spec.suspend {
+        Some(Hold::Agent)
+    } else if board {
+        Some(Hold::Board)
+    } else {
+        gateway.then_some(Hold::Gateway)
+    }
+}
+
+fn settled(agent: &Agent) -> bool {
+    agent.status.as_ref().is_some_and(|status| {
+        let provisioned = |it: &&Condition| it.type_ == condition::PROVISIONED && it.status == "True";
+        status.observed_generation == agent.metadata.generation
+            && status.conditions.iter().any(|it| provisioned(&it))
+    })
+}
+
+/// The Agent's own word, else its Gateway's.
+fn drift(snapshot: &Snapshot) -> Drift {
+    let of_gateway = match &snapshot.gateway {
+        Fact::Known(gateway) => gateway.spec.drift,
+        Fact::Absent | Fact::Unknown => Drift::default(),
+    };
+    snapshot.agent.spec.drift.unwrap_or(of_gateway)
+}
+
+fn preserved(snapshot: &Snapshot) -> BTreeSet<String> {
+    match &snapshot.gateway {
+        Fact::Known(gateway) => {
+            let status = gateway.status.as_ref();
+            let named = status.map(|status| status.preserved_heartbeats.as_slice());
+            named.unwrap_or_default().iter().cloned().collect()
+        }
+        Fact::Absent | Fact::Unknown => BTreeSet::new(),
+    }
+}
+
+/// The requests of the Agent and of its Gateway as one word: a new value of any is a new request.
+fn ask(snapshot: &Snapshot) -> String {
+    let agent = snapshot.agent.as_ref();
+    let gateway: Option<&Gateway> = match &snapshot.gateway {
+        Fact::Known(gateway) => Some(gateway),
+        Fact::Absent | Fact::Unknown => None,
+    };
+    let of_gateway = |name| gateway.and_then(|gateway| annotation(gateway, name));
+    let words = [
+        annotation(agent, names::RECONCILE_AT),
+        annotation(agent, names::FLUX_REQUESTED_AT),
+        of_gateway(names::RECONCILE_AT),
+        of_gateway(names::FLUX_REQUESTED_AT),
+    ];
+    words.map(Option::unwrap_or_default).join("\n")
+}
+
+fn annotation<'a>(object: &'a impl kube::Resource, name: &str) -> Option<&'a str> {
+    object.meta().annotations.as_ref()?.get(name).map(String::as_str)
 }

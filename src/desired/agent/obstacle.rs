@@ -5,37 +5,88 @@ use crate::template::TemplateError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
     /// Not looked at yet, or the API server does not let us: `Board ops`, `ConfigMap souls`.
-    Unreadable { what: String },
-    BoardNotFound { board: String },
-    GatewayNotFound { gateway: String },
+    Unreadable {
+        what: String,
+    },
+    BoardNotFound {
+        board: String,
+    },
+    GatewayNotFound {
+        gateway: String,
+    },
     /// A new agent for what is being deleted.
-    BoardTerminating { board: String },
-    GatewayTerminating { gateway: String },
+    BoardTerminating {
+        board: String,
+    },
+    GatewayTerminating {
+        gateway: String,
+    },
     /// The board's place of a lead is taken.
-    LeadConflict { lead: String },
+    LeadConflict {
+        lead: String,
+    },
     /// No room on the board.
-    CapacityExceeded { board: String, capacity: i32 },
+    CapacityExceeded {
+        board: String,
+        capacity: i32,
+    },
     /// Another Agent holds, or was first to ask for, this agent id.
-    AgentIdTaken { id: String, by: String },
+    AgentIdTaken {
+        id: String,
+        by: String,
+    },
     /// The board that it moved to belongs to another gateway.
-    MoveNotSupported { from: String, to: String },
+    MoveNotSupported {
+        from: String,
+        to: String,
+    },
     /// The status was bound to a Gateway object that is gone; one of the same name is another gateway until proved
     /// otherwise.
-    GatewayReplaced { gateway: String },
+    GatewayReplaced {
+        gateway: String,
+    },
     /// Something in the spec that the schema lets pass.
-    InvalidSpec { field: String, why: String },
-    ConfigMapNotFound { field: String, name: String },
-    ConfigMapKeyNotFound { field: String, name: String, key: String, keys: Vec<String> },
+    InvalidSpec {
+        field: String,
+        why: String,
+    },
+    ConfigMapNotFound {
+        field: String,
+        name: String,
+    },
+    ConfigMapKeyNotFound {
+        field: String,
+        name: String,
+        key: String,
+        keys: Vec<String>,
+    },
     /// Not UTF-8, or too long for a template.
-    TextInvalid { field: String, why: String },
-    SoulNotFound { role: String, directories: Vec<String> },
+    TextInvalid {
+        field: String,
+        why: String,
+    },
+    SoulNotFound {
+        role: String,
+        directories: Vec<String>,
+    },
     Template(TemplateError),
     /// Beyond what a gateway takes, or a hard limit of ours.
-    FileTooLarge { file: String, size: usize, limit: usize },
+    FileTooLarge {
+        file: String,
+        size: usize,
+        limit: usize,
+    },
     /// A name that no gateway and no section can carry.
-    UnsupportedFile { file: String, why: String },
+    UnsupportedFile {
+        file: String,
+        why: String,
+    },
     /// A Secret of the token's name that somebody else owns.
-    SecretConflict { secret: String },
+    SecretConflict {
+        secret: String,
+    },
     /// The Secret is ours but holds no token that could be one.
-    TokenInvalid { secret: String },
+    TokenInvalid {
+        secret: String,
+    },
 }

@@ -4,16 +4,47 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::resource::agent::{Binding, FileStatus, TokenStatus, Wake};
+use crate::resource::{Agent, names};
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Promises {
     /// The object has our finalizer: it cannot go without us.
     pub held: bool,
     pub binding: Option<Binding>,
+    /// There may be an entry by our hand.
+    pub entered: bool,
     /// Settings of the entry that are ours to take out: `heartbeat.every`.
     pub owned_paths: BTreeSet<String>,
     pub owned_bindings: BTreeSet<String>,
     pub files: BTreeMap<String, FileStatus>,
     pub wake: Option<Wake>,
     pub token: Option<TokenStatus>,
+}
+
+impl Promises {
+    pub(super) fn of(agent: &Agent) -> Self {
+        let finalizers = agent.metadata.finalizers.as_deref().unwrap_or_default();
+        let held = finalizers.iter().any(|name| name == names::FINALIZER);
+        let Some(status) = &agent.status else {
+            return Self {
+                held,
+                ..Self::default()
+            };
+        };
+        let entry = status.entry.clone();
+        let files = status.files.iter();
+        Self {
+            held,
+            binding: status.binding.clone(),
+            entered: entry.is_some(),
+            owned_paths: entry.iter().flat_map(|entry| entry.owned_paths.clone()).collect(),
+            owned_bindings: entry
+                .iter()
+                .flat_map(|entry| entry.owned_bindings.clone())
+                .collect(),
+            files: files.map(|file| (file.name.clone(), file.clone())).collect(),
+            wake: status.wake.clone(),
+            token: status.token.clone(),
+        }
+    }
 }

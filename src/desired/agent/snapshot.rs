@@ -8,6 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use crate::desired::document::Document;
 use crate::fact::Fact;
 use crate::gateway::Contract;
+use crate::resource::agent::Role;
 use crate::resource::reference::ConfigMapKeyRef;
 use crate::resource::{Agent, Board, Gateway};
 
@@ -24,6 +25,8 @@ pub struct Snapshot {
     pub boards: Vec<Arc<Board>>,
     /// Other Agents at the same gateway that hold, or ask for, the agent id which this one would have.
     pub rivals: Vec<Arc<Agent>>,
+    /// Agents that are being deleted and go before this one, by name: workers before their lead, all before the main agent.
+    pub ahead: Vec<String>,
     /// The Secret `ocagent-<name>-token`.
     pub token: Fact<TokenSecret>,
     pub texts: Texts,
@@ -68,10 +71,26 @@ pub fn token_secret(agent: &Agent) -> String {
     )
 }
 
+/// The name of the Gateway that an Agent belongs to: the one that it is bound to, else the one that its board or its own
+/// words lead to. None: only a board that is not there could say.
+pub fn gateway_of(agent: &Agent, board: Option<&Board>) -> Option<String> {
+    let binding = agent.status.as_ref().and_then(|status| status.binding.as_ref());
+    if let Some(binding) = binding {
+        return Some(binding.gateway.name.clone());
+    }
+    match agent.spec.role {
+        Role::Main => agent.spec.gateway_ref.as_ref().map(|it| it.name.clone()),
+        Role::Worker | Role::Lead => board.map(|board| board.spec.gateway_ref.name.clone()),
+    }
+}
+
 /// The ConfigMaps whose text becomes a file of this Agent.
 pub fn config_maps(agent: &Agent, gateway: Option<&Gateway>) -> BTreeSet<String> {
     let spec = &agent.spec;
-    let soul = spec.soul.iter().filter_map(|soul| soul.config_map_key_ref.as_ref());
+    let soul = spec
+        .soul
+        .iter()
+        .filter_map(|soul| soul.config_map_key_ref.as_ref());
     let identity = spec
         .identity_template
         .iter()
@@ -90,5 +109,9 @@ pub fn config_maps(agent: &Agent, gateway: Option<&Gateway>) -> BTreeSet<String>
 
 /// Whether a soul is looked for in the souls directory.
 pub fn wants_a_soul(agent: &Agent) -> bool {
-    agent.spec.soul.as_ref().is_some_and(|soul| soul.role == Some(true))
+    agent
+        .spec
+        .soul
+        .as_ref()
+        .is_some_and(|soul| soul.role == Some(true))
 }

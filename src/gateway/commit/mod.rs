@@ -29,7 +29,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::address::Address;
 use super::binding::Binding;
-use super::configuration::Entry;
+use super::configuration::{Configuration, Entry};
+use super::contract::Contract;
 use super::names::AgentId;
 use super::reading::Readings;
 use super::refusal::Issue;
@@ -124,6 +125,52 @@ pub enum NotCommitted {
     /// Given up for now; whether it was written is unknown.
     #[error("the write could not be finished: {0}")]
     Unfinished(String),
+}
+
+/// What a change would write, found without writing.
+#[derive(Clone, PartialEq)]
+pub struct Difference {
+    /// The agent has an entry.
+    pub is_there: bool,
+    /// Nothing needs to be written for it.
+    pub is_none: bool,
+    /// The settings that differ, as a merge patch of the entry.
+    pub settings: Entry,
+    pub bindings_differ: bool,
+    pub left_out: Vec<LeftOut>,
+    pub hidden: Vec<Hidden>,
+    pub conflicts: Vec<Conflict>,
+}
+
+impl Difference {
+    /// Between a reading and a change: by the same parts that write it, so that what is none here is none there.
+    pub fn between(contract: &Contract, now: &Configuration, change: &EntryChange) -> Self {
+        patch::difference_of(contract, now, change)
+    }
+}
+
+/// Without the values: a setting may hold a secret.
+impl fmt::Debug for Difference {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            is_there,
+            is_none,
+            settings,
+            bindings_differ,
+            left_out,
+            hidden,
+            conflicts,
+        } = self;
+        out.debug_struct("Difference")
+            .field("is_there", is_there)
+            .field("is_none", is_none)
+            .field("settings", &settings.keys())
+            .field("bindings_differ", bindings_differ)
+            .field("left_out", left_out)
+            .field("hidden", hidden)
+            .field("conflicts", conflicts)
+            .finish()
+    }
 }
 
 /// For depositors at one gateway: what is deposited is done to the gateway at this address or not at all. To be had from the

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::EntryChange;
 use super::bindings::{Bound, Conflict, bound, holder_of};
 use super::heartbeat::{self, HEARTBEAT};
 use super::size::{self, Caution};
 use super::write::{ENTRY_DEPTH, Write, allowance};
+use super::{Difference, EntryChange};
 use crate::gateway::configuration::{Configuration, Entry, REDACTED};
 use crate::gateway::contract::{Contract, Roster};
 use crate::gateway::names::AgentId;
@@ -93,6 +93,38 @@ pub(super) fn patch_of(
         conflicts,
         preserved,
         ..write.patch(contract, now)
+    }
+}
+
+/// What one change comes to.
+pub(super) fn difference_of(contract: &Contract, now: &Configuration, change: &EntryChange) -> Difference {
+    let there = now.entries.get(&change.agent);
+    let fields = known_to(contract, &change.agent, &change.fields, &mut Vec::new());
+    let nothing = Entry::new();
+    let both = Both {
+        used: there.unwrap_or(&nothing),
+        written: now.written.entries.get(&change.agent),
+    };
+    let settings = both.difference(&fields, "", &mut Vec::new());
+    let changes = std::slice::from_ref(change);
+    let Patch {
+        raw,
+        left_out,
+        hidden,
+        conflicts,
+        replace_paths: _,
+        entries: _,
+        more: _,
+        preserved: _,
+    } = patch_of(contract, now, changes, &change.preserved, Caution::Usual);
+    Difference {
+        is_there: there.is_some(),
+        is_none: raw.is_none(),
+        settings,
+        bindings_differ: bound(&now.bindings, &now.bindings, changes).list.is_some(),
+        left_out,
+        hidden,
+        conflicts,
     }
 }
 

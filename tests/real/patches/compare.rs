@@ -1,10 +1,14 @@
-//! Whether two answers are the same. Times cannot be: who has got a new one must be.
+//! Whether two answers are the same, to the second.
+
+use std::ops::RangeInclusive;
 
 use serde_json::{Value, json};
 
-use super::ours::{Answer, LATER};
+use super::ours::Answer;
 
-pub fn compare(ours: &Answer, theirs: &Answer, asked: (i64, i64)) -> Option<String> {
+/// `asked`: the seconds within which they were asked; we were for one of them. Of almost all requests it is one second,
+/// and everything can be told from it.
+pub fn compare(ours: &Answer, theirs: &Answer, asked: &RangeInclusive<i64>) -> Option<String> {
     match (ours, theirs) {
         (Ok(ours), Ok(theirs)) => objects(ours, theirs, asked),
         (Err(ours), Err(theirs)) => refusals(ours, theirs),
@@ -39,7 +43,7 @@ fn refusals(ours: &Value, theirs: &Value) -> Option<String> {
     (causes(ours) != causes(theirs)).then(|| format!("causes: {:?} but {:?}", causes(ours), causes(theirs)))
 }
 
-fn objects(ours: &Value, theirs: &Value, asked: (i64, i64)) -> Option<String> {
+fn objects(ours: &Value, theirs: &Value, asked: &RangeInclusive<i64>) -> Option<String> {
     let bare = |object: &Value| {
         let mut object = object.clone();
         let metadata = object["metadata"].as_object_mut().unwrap();
@@ -51,42 +55,40 @@ fn objects(ours: &Value, theirs: &Value, asked: (i64, i64)) -> Option<String> {
     if bare(ours) != bare(theirs) {
         return Some("the objects differ".to_owned());
     }
-    let (ours_entries, theirs_entries) = (entries(ours), entries(theirs));
-    let timeless: Vec<_> = [&ours_entries, &theirs_entries]
-        .iter()
-        .map(|entries| {
-            let mut entries: Vec<Value> = entries.to_vec();
-            for entry in &mut entries {
-                entry.as_object_mut().unwrap().remove("time");
-            }
-            entries.sort_by_key(Value::to_string);
-            entries
-        })
-        .collect();
-    if timeless[0] != timeless[1] {
+    let (mut ours, mut theirs) = (entries(ours), entries(theirs));
+    // One request may take two times, for what was there before the first apply and for the apply. If the second ends
+    // between them, ours are in the order of another time.
+    if asked.start() != asked.end() {
+        ours.sort_by_key(timeless_text);
+        theirs.sort_by_key(timeless_text);
+    }
+    if !ours.iter().map(timeless).eq(theirs.iter().map(timeless)) {
         return Some("the managed fields differ".to_owned());
     }
-    for entry in &ours_entries {
-        let same = |other: &&Value| {
-            let fields = ["manager", "operation", "apiVersion", "subresource"];
-            fields.iter().all(|field| other[*field] == entry[*field])
-        };
-        let theirs = theirs_entries.iter().find(same).unwrap();
-        let is_right = if entry["time"] == LATER {
-            let time = theirs["time"]
+    for (entry, theirs) in ours.iter().zip(&theirs) {
+        let is_new = |entry: &Value| {
+            let time = entry["time"]
                 .as_str()
                 .and_then(|time| time.parse::<jiff::Timestamp>().ok());
-            time.is_some_and(|time| (asked.0..=asked.1).contains(&time.as_second()))
-        } else {
-            entry["time"] == theirs["time"]
+            time.is_some_and(|time| asked.contains(&time.as_second()))
         };
-        if !is_right {
+        if entry["time"] != theirs["time"] && !(is_new(entry) && is_new(theirs)) {
             return Some(format!("the time of {} is {}", entry, theirs["time"]));
         }
     }
     // Not looked at: the resource version. A custom object in which null was stored is written again by a request that
     // changes nothing, since null is lost when it is read.
     None
+}
+
+fn timeless(entry: &Value) -> Value {
+    let mut entry = entry.clone();
+    entry.as_object_mut().unwrap().remove("time");
+    entry
+}
+
+fn timeless_text(entry: &Value) -> String {
+    timeless(entry).to_string()
 }
 
 fn entries(object: &Value) -> Vec<Value> {

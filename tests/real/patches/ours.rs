@@ -1,11 +1,9 @@
 //! The control plane's patches, with as little of a registry around them as they need: reading, defaults, what a status
 //! request cannot set.
 
-use std::sync::LazyLock;
-
 use jiff::Timestamp;
 use quartermaster::control_plane::patch::{
-    Options, Patch, Subject, apply, check_created, keep_times, manager_of, track,
+    Options, Patch, Subject, apply, check_created, keep_times, manager_of, track, writes_metadata_anew,
 };
 use quartermaster::control_plane::{Object, Status};
 use serde_json::{Map, Value, json};
@@ -15,10 +13,6 @@ use crate::schema::schemas;
 
 /// The object, or the Status.
 pub type Answer = Result<Value, Value>;
-
-/// When our requests are made: a time that is never there by chance.
-pub const LATER: &str = "2100-01-01T00:00:00Z";
-static NOW: LazyLock<Timestamp> = LazyLock::new(|| LATER.parse().unwrap());
 
 pub struct Kind {
     pub subject: Subject,
@@ -72,13 +66,21 @@ impl Kind {
         }
     }
 
-    pub fn answer(&self, name: &str, stored: Option<&Value>, request: &Request) -> Answer {
-        self.try_answer(name, stored, request)
+    /// `now`: when it is asked, in whole seconds.
+    pub fn answer(&self, name: &str, stored: Option<&Value>, request: &Request, now: i64) -> Answer {
+        let now = Timestamp::from_second(now).unwrap();
+        self.try_answer(name, stored, request, now)
             .map(Object::into_value)
             .map_err(|status| status.to_json())
     }
 
-    fn try_answer(&self, name: &str, stored: Option<&Value>, request: &Request) -> Result<Object, Status> {
+    fn try_answer(
+        &self,
+        name: &str,
+        stored: Option<&Value>,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Object, Status> {
         let Request {
             method,
             subresource,
@@ -96,9 +98,10 @@ impl Kind {
                 self.read(new),
                 &manager,
                 *subresource,
-                *NOW,
+                now,
             )
         };
+        let mut is_written_anew = false;
         let mut new = match method {
             Method::Create | Method::Update => track(Object::of(body.clone()).unwrap()),
             Method::Patch(content_type) => {
@@ -109,9 +112,13 @@ impl Kind {
                 let body = body.to_string();
                 match Patch::read(&self.subject, content_type, &options, body.as_bytes())?? {
                     Patch::Apply(config) => {
-                        let applied = apply(&self.subject, live.as_ref(), &config, *subresource, *NOW)?;
-                        if live.is_none() {
-                            check_created(&self.subject, name, &applied)?;
+                        let applied = apply(&self.subject, live.as_ref(), &config, *subresource, now)?;
+                        match &live {
+                            Some(live) => {
+                                is_written_anew =
+                                    writes_metadata_anew(&self.subject, live, &applied, *subresource);
+                            }
+                            None => check_created(&self.subject, name, &applied)?,
                         }
                         self.read(applied)
                     }
@@ -120,7 +127,7 @@ impl Kind {
             }
         };
         self.prepare(live.as_ref(), &mut new, *subresource);
-        if let Some(live) = &live {
+        if let Some(live) = live.as_ref().filter(|_| !is_written_anew) {
             keep_times(live, &mut new);
         }
         Ok(new)

@@ -1,5 +1,7 @@
 //! The real API server.
 
+use std::time::Duration;
+
 use axum::http;
 use kube::Client;
 use serde_json::{Value, json};
@@ -16,6 +18,14 @@ pub struct Server {
 pub fn now() -> i64 {
     let now = std::time::SystemTime::now();
     i64::try_from(now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()).unwrap()
+}
+
+/// At most a second, until a time that is taken now is a new one.
+pub async fn next_second() {
+    let before = now();
+    while now() == before {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 impl Server {

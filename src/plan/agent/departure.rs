@@ -1,0 +1,114 @@
+//! How an agent leaves a gateway: for good, or until it is wanted again.
+
+use serde_json::Value;
+
+use super::{Action, Farewell, Plan, Promise, Waits, entry};
+use crate::deposits::Order;
+use crate::desired::agent::{Departure, Desired, Place};
+use crate::fact::Fact;
+use crate::gateway::commit::Removal;
+use crate::gateway::configuration::Configuration;
+use crate::observed::agent::Observed;
+use crate::resource::settings::DeletionPolicy;
+
+/// The object is being deleted.
+pub(super) fn gone(plan: &mut Plan, desired: &Desired, observed: &Observed, departure: &Departure) {
+    let Departure {
+        policy,
+        with_workspace,
+        forced,
+        after,
+        gateway_is_gone,
+        taken_over,
+    } = departure;
+    if !desired.promises.held {
+        return;
+    }
+    let place = match (&desired.place, &desired.promises.binding) {
+        (Ok(place), Some(_)) => place,
+        // Nothing of it was ever in a gateway.
+        (Ok(_) | Err(_), None) | (Err(_), Some(_)) => return let_go(plan, Farewell::Clean),
+    };
+    if let Some(hold) = desired.hold {
+        plan.waits = Some(Waits::Hold(hold));
+        return;
+    }
+    let is_away = !observed.line.is_up();
+    match (policy, taken_over, gateway_is_gone) {
+        (DeletionPolicy::Orphan, _, _) => return let_go(plan, Farewell::Orphaned),
+        (DeletionPolicy::Delete, true, _) => return let_go(plan, Farewell::TakenOver),
+        (DeletionPolicy::Delete, false, true) => return let_go(plan, Farewell::NoGateway),
+        (DeletionPolicy::Delete, false, false) => {}
+    }
+    if !desired.promises.entered {
+        return let_go(plan, Farewell::Clean);
+    }
+    if *forced && is_away {
+        return let_go(plan, Farewell::Forced);
+    }
+    if !after.is_empty() {
+        plan.waits = Some(Waits::Ahead(after.clone()));
+        return;
+    }
+    take_out(plan, desired, observed, place, *with_workspace);
+    let refused = matches!(plan.waits, Some(Waits::NotCommitted { .. } | Waits::Rejected(_)));
+    if *forced && refused {
+        plan.waits = None;
+        return let_go(plan, Farewell::Forced);
+    }
+    if plan.is_empty() {
+        let_go(plan, Farewell::Clean);
+    }
+}
+
+/// Out of the gateway, with workspace and token kept.
+pub(super) fn retired(plan: &mut Plan, desired: &Desired, observed: &Observed) {
+    let Ok(place) = &desired.place else { return };
+    if !desired.promises.entered {
+        return;
+    }
+    take_out(plan, desired, observed, place, false);
+    if plan.is_empty() {
+        plan.stages.push(vec![Action::Promise(Promise::Disown)]);
+    }
+}
+
+/// Nothing is planned where it is gone already.
+fn take_out(plan: &mut Plan, desired: &Desired, observed: &Observed, place: &Place, with_files: bool) {
+    if !observed.line.is_up() {
+        plan.waits = Some(Waits::Gateway);
+        return;
+    }
+    let Fact::Known(configuration) = &observed.configuration else {
+        plan.waits = Some(Waits::Configuration);
+        return;
+    };
+    if configuration.entries.contains_key(&place.agent) {
+        let removal = Removal {
+            agent: place.agent.clone(),
+            with_files: with_files && !is_shared(configuration, place),
+            preserved: entry::preserved(desired),
+        };
+        entry::deposit(plan, desired, observed, Order::TakeOut(removal));
+    }
+}
+
+/// Whether another agent works in the same folder, below it or above it.
+fn is_shared(configuration: &Configuration, place: &Place) -> bool {
+    let folder = |path: &str| format!("{}/", path.trim_end_matches('/'));
+    let workspace =
+        |entry: &serde_json::Map<String, Value>| entry.get("workspace").and_then(Value::as_str).map(folder);
+    // As the gateway uses it: `~` in our words is a path in its.
+    let own = configuration.entries.get(&place.agent).and_then(workspace);
+    let ours = [Some(folder(&place.workspace)), own];
+    let others = configuration.entries.iter().filter(|(id, _)| **id != place.agent);
+    others.filter_map(|(_, entry)| workspace(entry)).any(|other| {
+        ours.iter()
+            .flatten()
+            .any(|ours| ours.starts_with(&other) || other.starts_with(ours))
+    })
+}
+
+fn let_go(plan: &mut Plan, farewell: Farewell) {
+    plan.stages.push(vec![Action::LetGo(farewell)]);
+}

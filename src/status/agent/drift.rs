@@ -1,0 +1,102 @@
+//! What differs where drift was found and left, bounded, with secrets masked.
+
+use similar::TextDiff;
+
+use crate::desired::agent::{Desired, Text};
+use crate::execute::agent::Outcome;
+use crate::fact::Fact;
+use crate::observed::agent::{Found, Observed};
+use crate::resource::agent::{AgentStatus, Difference};
+use crate::status::condition::fit;
+
+/// The schema's limits.
+const MOST: usize = 16;
+const LONGEST: usize = 4096;
+const MASK: &str = "[masked]";
+
+pub(super) fn of(
+    desired: &Desired,
+    observed: &Observed,
+    outcome: &Outcome,
+    before: &AgentStatus,
+) -> Vec<Difference> {
+    let Ok(content) = &desired.content else {
+        return before.drift.clone();
+    };
+    let secret = match &desired.token.found {
+        Fact::Known(token) => Some(token.reveal()),
+        Fact::Absent | Fact::Unknown => None,
+    };
+    let mut all = Vec::new();
+    for name in &outcome.plan.drifted {
+        let Some(file) = content.files.files.get(name) else {
+            continue;
+        };
+        let found = match observed.files.get(name) {
+            Some(Fact::Known(Found {
+                content: Some(found), ..
+            })) => found.to_string(),
+            Some(Fact::Absent) => String::new(),
+            Some(Fact::Known(_) | Fact::Unknown) | None => {
+                all.extend(before.drift.iter().find(|it| it.subject == *name).cloned());
+                continue;
+            }
+        };
+        let wanted = match &file.text {
+            Text::Whole(wanted) => wanted.clone(),
+            Text::Section(_) => file.text.wanted(Some(&found)).unwrap_or_else(|| found.clone()),
+        };
+        let diff = TextDiff::from_lines(&wanted, &found);
+        let diff = diff.unified_diff().context_radius(1).to_string();
+        all.push(Difference {
+            subject: name.clone(),
+            diff: fit(&masked(&diff, secret), LONGEST),
+        });
+    }
+    if let (true, Some(entry)) = (outcome.plan.entry_drifted, &outcome.plan.entry) {
+        all.extend(entry.settings.keys().map(|key| Difference {
+            subject: format!("entry.{}", fit(key, 200)),
+            // Values of settings may be secrets: only which one is told.
+            diff: "differs from what is wanted".to_owned(),
+        }));
+    }
+    all.truncate(MOST);
+    all
+}
+
+/// The token by value, and whatever looks like one: an old token is no less secret.
+fn masked(text: &str, secret: Option<&str>) -> String {
+    let text = match secret {
+        Some(secret) => text.replace(secret, MASK),
+        None => text.to_owned(),
+    };
+    let lines = text
+        .split_inclusive('\n')
+        .map(|line| match line.split_once("AUTH_TOKEN=\"") {
+            Some((head, tail)) => {
+                let rest = tail.split_once('"').map_or("\n", |(_, rest)| rest);
+                format!("{head}AUTH_TOKEN=\"{MASK}\"{rest}")
+            }
+            None => line.to_owned(),
+        });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_do_not_get_into_a_status() {
+        let secret = "s".repeat(43);
+        let text = format!(
+            "-x {secret}\n+AUTH_TOKEN=\"{}\"\n+AUTH_TOKEN=\"cut\n",
+            "t".repeat(43)
+        );
+        let masked = masked(&text, Some(&secret));
+        assert_eq!(
+            masked,
+            "-x [masked]\n+AUTH_TOKEN=\"[masked]\"\n+AUTH_TOKEN=\"[masked]\"\n"
+        );
+    }
+}
