@@ -22,6 +22,7 @@ pub struct Sessions {
     // Passes over different Gateways run at once; each holds the lock for a look-up.
     open: Arc<Mutex<HashMap<ObjectRef<Gateway>, Open>>>,
     surroundings: Surroundings,
+    seeds: Seeds,
     /// Where a session says that its link has changed.
     changed: mpsc::UnboundedSender<ObjectRef<Gateway>>,
     /// Where a session says that its gateway has told of another configuration.
@@ -41,6 +42,9 @@ struct Open {
 /// A namespace that is deleted loses its Secrets first and its Gateways a moment later. What was read of a Secret is then
 /// all there is to clean up with, so it is not dropped at once.
 const ABANDONED_FOR: Duration = Duration::from_secs(60);
+
+/// Where each session's tries get their spread from. Given, so that a test can play the same again.
+pub type Seeds = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// What sessions say by themselves.
 pub struct Said {
@@ -65,7 +69,7 @@ pub struct Line {
 }
 
 impl Sessions {
-    pub fn new(surroundings: Surroundings) -> (Self, Said) {
+    pub fn new(surroundings: Surroundings, seeds: Seeds) -> (Self, Said) {
         let (changed, links) = mpsc::unbounded_channel();
         let (told, configurations) = mpsc::unbounded_channel();
         let (kept, preserved) = mpsc::unbounded_channel();
@@ -78,6 +82,7 @@ impl Sessions {
             Self {
                 open: Arc::default(),
                 surroundings,
+                seeds,
                 changed,
                 told,
                 kept,
@@ -143,7 +148,7 @@ impl Sessions {
                         .recall(&target.address, fingerprint, ago, Instant::now());
                 }
                 let (changed, name) = (self.changed.clone(), key.clone());
-                let session = Session::start(wanted, self.surroundings.clone(), rand::random(), move || {
+                let session = Session::start(wanted, self.surroundings.clone(), (self.seeds)(), move || {
                     // Nobody listens any more once the controllers have stopped.
                     changed.send(name.clone()).ok();
                 });

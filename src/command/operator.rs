@@ -21,7 +21,7 @@ use crate::gateway::dial::Network;
 use crate::gateway::session::Surroundings;
 use crate::http::operations::{self, Operations};
 use crate::resource::{Agent, Board, Gateway};
-use crate::sessions::Sessions;
+use crate::sessions::{Seeds, Sessions};
 use crate::telemetry::Metrics;
 
 /// The kinds that something here acts on. What is told of the others must not sound as if it were so.
@@ -64,6 +64,7 @@ pub(super) async fn operate(client: kube::Client, plan: Plan) {
             surroundings: surroundings.clone(),
             metrics: metrics.clone(),
             clock: Arc::new(Timestamp::now),
+            seeds: Arc::new(rand::random),
             base_url: base_url.clone(),
             token_cost: hashes::COST,
             concurrency,
@@ -79,6 +80,7 @@ pub struct Means {
     pub surroundings: Surroundings,
     pub metrics: Metrics,
     pub clock: Clock,
+    pub seeds: Seeds,
     /// Where agents reach our HTTP API, where their Gateway does not say so itself.
     pub base_url: Option<String>,
     /// bcrypt's cost for the hashes of agents' tokens.
@@ -93,6 +95,7 @@ pub async fn watch_over(scope: Scope, means: Means, stop: CancellationToken) {
         surroundings,
         metrics,
         clock,
+        seeds,
         base_url,
         token_cost,
         concurrency,
@@ -109,7 +112,7 @@ pub async fn watch_over(scope: Scope, means: Means, stop: CancellationToken) {
         () = served => {}
         () = stop.cancelled() => return,
     }
-    let (sessions, said) = Sessions::new(surroundings);
+    let (sessions, said) = Sessions::new(surroundings, seeds);
     let (stores, touches) = cluster.look(&scope);
     let (desk, again) = Desk::begin(&cluster, &scope, token_cost);
     let world = Arc::new(World {

@@ -107,7 +107,7 @@ impl Bed {
     pub(crate) fn start(&mut self) {
         let stop = CancellationToken::new();
         let cluster = Cluster::new(self.client.clone(), Health::default(), self.metrics.clone());
-        let (sessions, said) = Sessions::new(self.surroundings());
+        let (sessions, said) = Sessions::new(self.surroundings(), Arc::new(|| 1));
         let (stores, touches) = cluster.look(&Scope::Everywhere);
         // The cheapest hash: none of these tokens is anybody's.
         let (desk, again) = Desk::begin(&cluster, &Scope::Everywhere, 4);

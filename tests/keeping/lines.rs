@@ -1,5 +1,6 @@
 //! What a session gives to the passes of its agents, and what it says by itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::runtime::reflector::ObjectRef;
@@ -27,7 +28,7 @@ impl Desk {
     async fn new() -> Self {
         let mut bed = Bed::new().await;
         bed.stop().await;
-        let (sessions, said) = Sessions::new(bed.surroundings());
+        let (sessions, said) = Sessions::new(bed.surroundings(), std::sync::Arc::new(|| 1));
         let mut gateway = Gateway::new("harbour", GatewaySpec::default());
         gateway.metadata.namespace = Some("default".into());
         let key = ObjectRef::from_obj(&gateway);
