@@ -91,6 +91,9 @@ impl Bed {
             metrics: Metrics::new().unwrap(),
             gateway: SimulatedGateway::new(Settings {
                 delays: 0.0,
+                // Somebody else's agent, which beats because nobody has said otherwise.
+                config: json!({ "agents": { "ownership": "explicit", "entries": { "main": {} },
+                    "defaults": { "heartbeat": { "agentId": "main" } } } }),
                 ..Settings::new(Contract::V2026_9_6, "sesame")
             }),
             with_agents,

@@ -198,3 +198,30 @@ async fn a_gateway_that_is_gone_for_good_is_let_go_by_force() {
     let told = super::events(&bed, "ForceDeleted").await;
     assert!(told.iter().any(|note| note.contains("harbour-main")), "{told:#?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn heartbeats_of_others_are_kept_alive_and_given_back() {
+    let mut bed = provisioned().await;
+    let theirs = |bed: &Bed| bed.gateway.config()["agents"]["entries"]["main"].get("heartbeat").cloned();
+    let gateway = super::until_gateway(&bed, "it is stored", |gateway| {
+        (gateway.status.as_ref()?.preserved_heartbeats == ["main"]).then_some(())
+    })
+    .await;
+    assert_eq!(theirs(&bed), Some(json!({})));
+    // A new process knows it from there alone.
+    bed.stop().await;
+    bed.start();
+    for name in ["boss", "worker-1", "worker-2"] {
+        bed.delete::<Agent>(name).await;
+    }
+    bed.delete::<Board>("ops").await;
+    bed.gone::<Board>("ops").await;
+    let left = bed.get::<Gateway>("harbour").await.unwrap().status.unwrap();
+    assert_eq!(
+        left.preserved_heartbeats,
+        gateway.status.unwrap().preserved_heartbeats
+    );
+    bed.delete::<Gateway>("harbour").await;
+    bed.gone::<Gateway>("harbour").await;
+    assert_eq!(theirs(&bed), None);
+}
