@@ -1,6 +1,5 @@
 //! What a session gives to the passes of its agents, and what it says by itself.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kube::runtime::reflector::ObjectRef;
