@@ -202,7 +202,11 @@ async fn a_gateway_that_is_gone_for_good_is_let_go_by_force() {
 #[tokio::test(start_paused = true)]
 async fn heartbeats_of_others_are_kept_alive_and_given_back() {
     let mut bed = provisioned().await;
-    let theirs = |bed: &Bed| bed.gateway.config()["agents"]["entries"]["main"].get("heartbeat").cloned();
+    let theirs = |bed: &Bed| {
+        bed.gateway.config()["agents"]["entries"]["main"]
+            .get("heartbeat")
+            .cloned()
+    };
     let gateway = super::until_gateway(&bed, "it is stored", |gateway| {
         (gateway.status.as_ref()?.preserved_heartbeats == ["main"]).then_some(())
     })
