@@ -1,5 +1,5 @@
-//! The Gateway and the Board controller over a control plane in memory and a simulated gateway in a pipe. The agents'
-//! controller is not there: what it would write, the tests write.
+//! The controllers over a control plane in memory and a simulated gateway in a pipe. Where that of Agents is not there, the
+//! tests write what it would write.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -54,6 +54,7 @@ pub(crate) struct Bed {
     pub(crate) client: Client,
     pub(crate) metrics: Metrics,
     pub(crate) gateway: SimulatedGateway,
+    with_agents: bool,
     operator: Option<Operator>,
 }
 
@@ -63,7 +64,17 @@ struct Operator {
 }
 
 impl Bed {
+    /// Without the controller of Agents.
     pub(crate) async fn new() -> Self {
+        Self::with(false).await
+    }
+
+    /// With all of them.
+    pub(crate) async fn whole() -> Self {
+        Self::with(true).await
+    }
+
+    async fn with(with_agents: bool) -> Self {
         let identity = Identity::new(jiff::Timestamp::now()).unwrap();
         let definitions = resource::definitions();
         let control_plane = ControlPlane::new(
@@ -80,8 +91,12 @@ impl Bed {
             metrics: Metrics::new().unwrap(),
             gateway: SimulatedGateway::new(Settings {
                 delays: 0.0,
+                // Somebody else's agent, which beats because nobody has said otherwise.
+                config: json!({ "agents": { "ownership": "explicit", "entries": { "main": {} },
+                    "defaults": { "heartbeat": { "agentId": "main" } } } }),
                 ..Settings::new(Contract::V2026_9_6, "sesame")
             }),
+            with_agents,
             operator: None,
         };
         bed.start();
@@ -97,20 +112,28 @@ impl Bed {
         let cluster = Cluster::new(self.client.clone(), Health::default(), self.metrics.clone());
         let (sessions, said) = Sessions::new(self.surroundings(), Arc::new(|| 1));
         let (stores, touches) = cluster.look(&Scope::Everywhere);
-        // Agents are spoken for by the tests themselves: their own controller does not run here.
+        // The cheapest hash: none of these tokens is anybody's.
         let (desk, again) = Desk::begin(&cluster, &Scope::Everywhere, 4);
         let world = Arc::new(World {
             cluster,
             stores,
+            desk,
             sessions,
             metrics: self.metrics.clone(),
-            desk,
             clock: clock(),
             pace: Pace::default(),
             base_url: None,
         });
-        let (triggers, wakes) = triggers::begin(Arc::clone(&world), touches, said, again);
         let until = stop.clone();
+        if self.with_agents {
+            let done = tokio::spawn(async move {
+                controller::run(Arc::clone(&world), touches, said, again, 4, until).await;
+                world.sessions.close_all().await;
+            });
+            self.operator = Some(Operator { stop, done });
+            return;
+        }
+        let (triggers, wakes) = triggers::begin(Arc::clone(&world), touches, said, again);
         let done = tokio::spawn(async move {
             let controllers = async {
                 tokio::join!(
