@@ -92,7 +92,7 @@ impl World {
                         metrics.clone(),
                     ),
                     surroundings: Surroundings {
-                        dial: gateways.network(&life),
+                        dial: gateways.network(&life, sabotage),
                         guard: Guard::default(),
                         device_tokens: Arc::new(InMemory::default()),
                         meter: Arc::new(|_, _| {}),

@@ -3,7 +3,8 @@
 use quartermaster::simulated_gateway::{Contract, Peer, Settings};
 
 use crate::gateways::Plan;
-use crate::play::every_blow;
+use crate::play::{every_blow, finds_out, sampled_blows};
+use crate::sabotage::Sabotage;
 use crate::scenario::{Scenario, So, Step};
 
 /// As people have one: somebody else's agent is in it.
@@ -78,6 +79,14 @@ const LEAD: &str = "
 apiVersion: quartermaster.dev/v1alpha1
 kind: Agent
 metadata: { name: lead }
+spec:
+  role: Lead
+  boardRef: { name: ops }
+";
+const NEXT_LEAD: &str = "
+apiVersion: quartermaster.dev/v1alpha1
+kind: Agent
+metadata: { name: next }
 spec:
   role: Lead
   boardRef: { name: ops }
@@ -167,7 +176,52 @@ fn an_agent_changes_and_goes() {
     every_blow(&CHANGES);
 }
 
+/// The next lead of a board has the same id in the gateway as the one before.
+const SUCCESSION: Scenario = Scenario {
+    name: "a lead is followed by another at once",
+    gateways: &[HARBOUR],
+    steps: &[
+        Step::Apply(GATEWAY),
+        Step::Apply(BOARD),
+        Step::Apply(LEAD),
+        Step::Rest(&[provisioned("Agent default/lead"), woken("Agent default/lead")]),
+        Step::Apply(NEXT_LEAD),
+        Step::Rest(&[So::Condition(
+            "Agent default/next",
+            "Ready",
+            "False",
+            "LeadConflict",
+        )]),
+        Step::Delete("agent/lead"),
+        Step::Rest(&[
+            So::Gone("Agent default/lead"),
+            provisioned("Agent default/next"),
+            woken("Agent default/next"),
+        ]),
+    ],
+};
+
 #[test]
 fn a_fleet_comes_and_goes() {
-    every_blow(&FLEET);
+    sampled_blows(&FLEET, 100);
+}
+
+#[test]
+fn a_lead_is_followed_by_another() {
+    every_blow(&SUCCESSION);
+}
+
+#[test]
+fn a_second_wake_is_found_out() {
+    finds_out(&APPEARS, Sabotage::WakesTwice);
+}
+
+#[test]
+fn a_wake_that_is_forgotten_is_found_out() {
+    finds_out(&APPEARS, Sabotage::ForgetsWake);
+}
+
+#[test]
+fn a_token_that_is_minted_twice_is_found_out() {
+    finds_out(&APPEARS, Sabotage::MintsAnew);
 }
