@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, Health, Scope};
 use crate::controller::agent::Desk;
-use crate::controller::{self, Clock, World};
+use crate::controller::{self, Clock, Pace, World};
 use crate::execute::agent::hashes;
 use crate::gateway::Guard;
 use crate::gateway::device_token::InMemory;
@@ -25,7 +25,7 @@ use crate::sessions::{Seeds, Sessions};
 use crate::telemetry::Metrics;
 
 /// The kinds that something here acts on. What is told of the others must not sound as if it were so.
-pub(super) const ACTED_ON: &[&str] = &["Gateway", "Agent"];
+pub(super) const ACTED_ON: &[&str] = &["Gateway", "Board", "Agent"];
 
 /// What shall be watched, and by which means.
 pub(super) struct Plan {
@@ -122,6 +122,7 @@ pub async fn watch_over(scope: Scope, means: Means, stop: CancellationToken) {
         metrics,
         desk,
         clock,
+        pace: Pace::default(),
         base_url,
     });
     tracing::info!(?scope, "watching");

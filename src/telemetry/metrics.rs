@@ -21,6 +21,7 @@ pub struct Metrics {
     healthy: IntGaugeVec,
     gateway_condition: IntGaugeVec,
     gateway_calls: IntCounterVec,
+    left_behind: IntCounterVec,
 }
 
 /// A pass without I/O takes 0.1 ms, one with a few reads some 5 ms; beyond 10 s a deadline has struck.
@@ -96,6 +97,11 @@ impl Metrics {
                 "Calls to gateways by method and outcome.",
                 &["method", "outcome"],
             )?,
+            left_behind: counter(
+                "quartermaster_left_behind_total",
+                "Agents that were left in a gateway because nobody could clean up, by the kind that was let go.",
+                &["kind"],
+            )?,
             registry,
         })
     }
@@ -124,6 +130,12 @@ impl Metrics {
 
     pub fn wrote(&self, kind: &str, verb: &str) {
         self.api_writes.with_label_values(&[kind, verb]).inc();
+    }
+
+    /// An object was let go, and this many agents stay in its gateway.
+    pub fn left_behind(&self, kind: &str, agents: usize) {
+        let agents = u64::try_from(agents).unwrap_or(u64::MAX);
+        self.left_behind.with_label_values(&[kind]).inc_by(agents);
     }
 
     /// Every check there is: one that is no longer there would otherwise stay as it was last.

@@ -39,8 +39,14 @@ fn contracts() -> impl Strategy<Value = &'static Contract> {
 /// Far more passes than any way to rest has: beyond it something is written for ever.
 const PASSES: usize = 60;
 
+/// `CASES=20000` for more.
+fn cases() -> u32 {
+    let asked = std::env::var("CASES").ok().and_then(|cases| cases.parse().ok());
+    asked.unwrap_or(400)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_cut_off_ends_where_it_would_have(
@@ -114,7 +120,11 @@ fn every_cut_of_a_life_heals() {
                     let name = &whole.names[effect];
                     panic!("cut {when} effect {effect} ({name}) on {contract}:\n{differs}");
                 }
-                assert!(model.tokens_minted <= 1, "cut at {effect}: {} tokens", model.tokens_minted);
+                assert!(
+                    model.tokens_minted <= 1,
+                    "cut at {effect}: {} tokens",
+                    model.tokens_minted
+                );
                 runs += 1;
             }
         }

@@ -24,13 +24,13 @@ use quartermaster::resource::{Agent, Board, Gateway, names};
 use quartermaster::status;
 use serde_json::{Value, json};
 
-pub struct Model {
+pub(crate) struct Model {
     contract: &'static Contract,
     agent: Option<Agent>,
     board: Board,
     gateway: Gateway,
     token: Option<AgentToken>,
-    pub tokens_minted: usize,
+    pub(crate) tokens_minted: usize,
     entry: Option<Entry>,
     files: BTreeMap<String, String>,
     /// Keys of the messages that became turns.
@@ -40,13 +40,13 @@ pub struct Model {
     deposit: Option<Deposit>,
     said: Option<Said>,
     promised: Option<String>,
-    pub effects: usize,
-    pub names: Vec<String>,
+    pub(crate) effects: usize,
+    pub(crate) names: Vec<String>,
     cut: Option<(usize, bool)>,
 }
 
 #[derive(Debug, Clone)]
-pub enum Deed {
+pub(crate) enum Deed {
     Identity(usize),
     Objective(usize),
     Heartbeat(usize),
@@ -66,15 +66,18 @@ pub enum Deed {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub enum Stop {
+pub(crate) enum Stop {
     Never,
     /// Counted from now; `after`: the effect happens, its answer is lost with the process.
-    At { effect: usize, after: bool },
+    At {
+        effect: usize,
+        after: bool,
+    },
 }
 
 /// What must be the same however it came about.
 #[derive(PartialEq, serde::Serialize)]
-pub struct Picture {
+pub(crate) struct Picture {
     entry: Option<Entry>,
     files: BTreeMap<String, String>,
     has_token: bool,
@@ -85,7 +88,7 @@ pub struct Picture {
 
 impl Picture {
     /// None where they are the same.
-    pub fn differs_from(&self, other: &Self) -> Option<String> {
+    pub(crate) fn differs_from(&self, other: &Self) -> Option<String> {
         let text = |picture: &Self| serde_json::to_string_pretty(picture).unwrap();
         let (one, other_text) = (text(self), text(other));
         let diff = similar::TextDiff::from_lines(&other_text, &one);
@@ -97,7 +100,7 @@ impl Picture {
 struct Killed;
 
 impl Model {
-    pub fn new(contract: &'static Contract) -> Self {
+    pub(crate) fn new(contract: &'static Contract) -> Self {
         let uid = "6bc1e02e-1350-40fb-996e-542b1d695ed4";
         let agent = json!({
             "apiVersion": "quartermaster.dev/v1alpha1", "kind": "Agent",
@@ -136,19 +139,19 @@ impl Model {
     }
 
     /// Once, at this effect counted from the beginning.
-    pub fn cut_at(&mut self, effect: usize, after: bool) {
+    pub(crate) fn cut_at(&mut self, effect: usize, after: bool) {
         self.cut = Some((effect, after));
     }
 
     /// The process is gone; what it remembered with it.
-    pub fn crash(&mut self) {
+    pub(crate) fn crash(&mut self) {
         self.deposit = None;
         self.said = None;
         self.promised = None;
     }
 
     /// Passes until nothing changes, with time going by, and started anew where it was cut off.
-    pub fn rest(&mut self, passes: usize) {
+    pub(crate) fn rest(&mut self, passes: usize) {
         for _ in 0..passes {
             let before = (self.effects, self.waits());
             self.work(Stop::Never);
@@ -157,11 +160,14 @@ impl Model {
             }
             self.now += SignedDuration::from_secs(31);
         }
-        panic!("no rest after {passes} passes; the last effects: {:?}", self.names.iter().rev().take(12).collect::<Vec<_>>());
+        panic!(
+            "no rest after {passes} passes; the last effects: {:?}",
+            self.names.iter().rev().take(12).collect::<Vec<_>>()
+        );
     }
 
     /// A pass after another until one of them changes nothing.
-    pub fn work(&mut self, stop: Stop) {
+    pub(crate) fn work(&mut self, stop: Stop) {
         if let Stop::At { effect, after } = stop {
             self.cut = Some((self.effects + effect, after));
         }
@@ -217,7 +223,10 @@ impl Model {
         }
         let outcome = machine.outcome();
         let report = status::agent::of(&snapshot, &desired, &observed, &outcome);
-        let is_other = self.agent.as_ref().is_some_and(|agent| agent.status.as_ref() != Some(&report.status));
+        let is_other = self
+            .agent
+            .as_ref()
+            .is_some_and(|agent| agent.status.as_ref() != Some(&report.status));
         if is_other {
             self.effect("status".to_owned(), |model| {
                 if let Some(agent) = &mut model.agent {
@@ -325,7 +334,11 @@ impl Model {
                 BTreeMap::new()
             },
             answers: is_there.then(|| desired.ask.clone()),
-            history: Fact::Known(if is_held { InHistory::Held } else { InHistory::NotThere }),
+            history: Fact::Known(if is_held {
+                InHistory::Held
+            } else {
+                InHistory::NotThere
+            }),
             said: self.said.clone(),
             turn: None,
             promised_here: self.promised == id,
@@ -411,7 +424,7 @@ impl Model {
         }
     }
 
-    pub fn happen(&mut self, deed: &Deed) {
+    pub(crate) fn happen(&mut self, deed: &Deed) {
         let Some(agent) = &mut self.agent else { return };
         let mut edit = |change: &dyn Fn(&mut Agent)| {
             let before = agent.spec.clone();
@@ -420,7 +433,8 @@ impl Model {
                 *agent.metadata.generation.get_or_insert(1) += 1;
             }
         };
-        let nth = |files: &BTreeMap<String, String>, n: usize| files.keys().nth(n % files.len().max(1)).cloned();
+        let nth =
+            |files: &BTreeMap<String, String>, n: usize| files.keys().nth(n % files.len().max(1)).cloned();
         match deed {
             Deed::Identity(n) => edit(&|agent| {
                 let role = ["Engineer", "Writer", "Cook", ""][*n];
@@ -508,7 +522,7 @@ impl Model {
         }
     }
 
-    pub fn picture(&self) -> Picture {
+    pub(crate) fn picture(&self) -> Picture {
         let status = self.agent.as_ref().and_then(|agent| agent.status.clone());
         let status = status.map(|status| {
             let mut value = serde_json::to_value(status).unwrap();
@@ -547,15 +561,18 @@ fn merge(there: &mut Entry, patch: &Entry) {
 
 /// When something came about may differ; what came about may not.
 fn blank_times(value: &mut Value) {
+    const TIMES: [&str; 6] = [
+        "lastTransitionTime",
+        "since",
+        "at",
+        "rotatedAt",
+        "lastSync",
+        "dueSince",
+    ];
     match value {
         Value::Object(fields) => {
-            for (key, value) in fields.iter_mut() {
-                if ["lastTransitionTime", "since", "at", "rotatedAt", "lastSync", "dueSince"].contains(&key.as_str()) {
-                    *value = Value::Null;
-                } else {
-                    blank_times(value);
-                }
-            }
+            fields.retain(|key, _| !TIMES.contains(&key.as_str()));
+            fields.values_mut().for_each(blank_times);
         }
         Value::Array(items) => items.iter_mut().for_each(blank_times),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}

@@ -128,7 +128,8 @@ fn present(
     let blocked = of_files(changes, desired, observed, content, difference.is_there);
     let wake = desired.promises.wake.as_ref();
     let is_open = wake.is_none_or(|wake| wake.state == Some(WakeState::Intended));
-    let is_other = wake.is_some_and(|wake| wake.content.as_deref() != Some(content.files.wake_content.as_str()));
+    let is_other =
+        wake.is_some_and(|wake| wake.content.as_deref() != Some(content.files.wake_content.as_str()));
     if !paused && (is_open || is_other) {
         changes.push(Change::Wake);
     }
@@ -190,7 +191,11 @@ impl Diff {
         };
         let (there, wanted) = (masked(there), masked(wanted));
         let diff = TextDiff::from_lines(&there, &wanted);
-        let count = |tag| diff.iter_all_changes().filter(|change| change.tag() == tag).count();
+        let count = |tag| {
+            diff.iter_all_changes()
+                .filter(|change| change.tag() == tag)
+                .count()
+        };
         Self {
             added: count(similar::ChangeTag::Insert),
             removed: count(similar::ChangeTag::Delete),
@@ -202,14 +207,19 @@ impl Diff {
 /// Of settings that anybody may see the values are shown; of `config` only which one differs.
 fn settings(changes: &mut Vec<Change>, at: &str, patch: &Entry, there: &Entry) {
     for (key, wanted) in patch {
-        let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+        let path = if at.is_empty() {
+            key.clone()
+        } else {
+            format!("{at}.{key}")
+        };
         let found = there.get(key);
         if let (Value::Object(wanted), Some(Value::Object(found))) = (wanted, found) {
             settings(changes, &path, wanted, found);
             continue;
         }
         let root = path.split('.').next().unwrap_or_default();
-        let is_plain = ["name", "workspace", "model", "heartbeat"].contains(&root) && !path.ends_with("prompt");
+        let is_plain =
+            ["name", "workspace", "model", "heartbeat"].contains(&root) && !path.ends_with("prompt");
         let shown = |value: &Value| match value {
             Value::Null => None,
             Value::String(text) if is_plain => Some(text.clone()),
@@ -240,7 +250,9 @@ impl fmt::Display for Change {
             Self::File { name, diff } => write!(out, "~ {name} (+{} -{})", diff.added, diff.removed),
             Self::Wake => write!(out, "> wake"),
             Self::Remove { with_workspace: true } => write!(out, "- agent and its workspace"),
-            Self::Remove { with_workspace: false } => write!(out, "- agent"),
+            Self::Remove {
+                with_workspace: false,
+            } => write!(out, "- agent"),
         }
     }
 }
