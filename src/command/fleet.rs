@@ -41,6 +41,16 @@ pub(crate) struct Fleet {
     origins: BTreeMap<(String, String), String>,
 }
 
+/// A fleet's objects. Documents are by namespace and name.
+#[derive(Default)]
+pub(crate) struct Parts {
+    pub(crate) gateways: Vec<Gateway>,
+    pub(crate) boards: Vec<Board>,
+    pub(crate) agents: Vec<Agent>,
+    pub(crate) texts: BTreeMap<(String, String), Document>,
+    pub(crate) souls: BTreeMap<(String, String), Document>,
+}
+
 struct ConfigMap {
     document: Document,
     is_souls: bool,
@@ -66,6 +76,31 @@ impl Fleet {
         }
         fleet.add_main_agents(&mut wrong);
         Ok(if wrong.is_empty() { Ok(fleet) } else { Err(wrong) })
+    }
+
+    /// Taken apart, to be laid over what a cluster has.
+    pub(crate) fn into_parts(self) -> Parts {
+        let Self {
+            gateways,
+            boards,
+            agents,
+            config_maps,
+            origins: _,
+        } = self;
+        let (souls, texts): (Vec<_>, Vec<_>) = config_maps
+            .into_iter()
+            .map(|(key, ConfigMap { document, is_souls })| (key, document, is_souls))
+            .partition(|(_, _, is_souls)| *is_souls);
+        let plain = |all: Vec<((String, String), Document, bool)>| {
+            all.into_iter().map(|(key, document, _)| (key, document)).collect()
+        };
+        Parts {
+            gateways: gateways.into_values().map(Arc::unwrap_or_clone).collect(),
+            boards: boards.into_values().map(Arc::unwrap_or_clone).collect(),
+            agents: agents.into_values().map(Arc::unwrap_or_clone).collect(),
+            texts: plain(texts),
+            souls: plain(souls),
+        }
     }
 
     /// In the order of namespace and name.

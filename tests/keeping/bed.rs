@@ -17,6 +17,7 @@ use quartermaster::control_plane::access::Tokens;
 use quartermaster::control_plane::identity::Identity;
 use quartermaster::control_plane::store::{Keep, Store};
 use quartermaster::control_plane::{ControlPlane, collect, kinds};
+use quartermaster::controller::agent::Desk;
 use quartermaster::controller::{self, Pace, World, triggers};
 use quartermaster::gateway::device_token::InMemory;
 use quartermaster::gateway::dial::{Dial, Stream};
@@ -94,19 +95,21 @@ impl Bed {
     pub(crate) fn start(&mut self) {
         let stop = CancellationToken::new();
         let cluster = Cluster::new(self.client.clone(), Health::default(), self.metrics.clone());
-        let (sessions, said) = Sessions::new(self.surroundings());
+        let (sessions, said) = Sessions::new(self.surroundings(), Arc::new(|| 1));
         let (stores, touches) = cluster.look(&Scope::Everywhere);
+        // Agents are spoken for by the tests themselves: their own controller does not run here.
+        let (desk, again) = Desk::begin(&cluster, &Scope::Everywhere, 4);
         let world = Arc::new(World {
             cluster,
             stores,
             sessions,
             metrics: self.metrics.clone(),
+            desk,
             clock: clock(),
             pace: Pace::default(),
             base_url: None,
         });
-        let deposits = futures::stream::pending();
-        let (triggers, wakes) = triggers::begin(Arc::clone(&world), touches, said, deposits);
+        let (triggers, wakes) = triggers::begin(Arc::clone(&world), touches, said, again);
         let until = stop.clone();
         let done = tokio::spawn(async move {
             let controllers = async {
