@@ -107,12 +107,12 @@ fn of_two_operators_one_acts_and_the_other_takes_over() {
 fn allow_the_lease(line: &Line<'_>) {
     let namespace = line.namespace.name();
     let account = format!("--serviceaccount={namespace}:quartermaster");
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac.yaml");
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/base/rbac.yaml");
     let deployed = std::fs::read_to_string(file).unwrap();
     let role = deployed
         .split("---\n")
         .find(|document| document.contains("name: quartermaster-lease") && document.contains("rules:"))
-        .expect("deploy/rbac.yaml has the lease's Role")
+        .expect("deploy/base/rbac.yaml has the lease's Role")
         .replace(
             "namespace: quartermaster-system",
             &format!("namespace: {namespace}"),
@@ -127,7 +127,7 @@ fn allow_the_lease(line: &Line<'_>) {
     ]);
 }
 
-/// What `deploy/rbac.yaml` grants is what is used, as the audit log has it: a right more is a right to misuse.
+/// What `deploy/base/rbac.yaml` grants is what is used, as the audit log has it: a right more is a right to misuse.
 #[test]
 fn every_right_that_is_granted_is_used() {
     let cluster = real!(shared_cluster());
@@ -184,13 +184,13 @@ fn every_right_that_is_granted_is_used() {
         "thin line",
         "rights granted and used",
         granted.len() as u64,
-        "deploy/rbac.yaml",
+        "deploy/base/rbac.yaml",
     );
 }
 
 /// `verb resource`, of the ClusterRole and the lease's Role.
 fn granted() -> BTreeSet<String> {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac.yaml");
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/base/rbac.yaml");
     let deployed = std::fs::read_to_string(file).unwrap();
     let words = |line: &str, key: &str| -> Option<Vec<String>> {
         let list = line.trim().trim_start_matches("- ").strip_prefix(key)?;
