@@ -6,7 +6,8 @@ FROM rust:1.95.0-bookworm AS build
 WORKDIR /quartermaster
 COPY Cargo.toml Cargo.lock ./
 COPY src src
-# Parts of the program: what `up --demo` applies.
+# Parts of the program: the agents' documents, and what `up --demo` applies.
+COPY templates templates
 COPY examples examples
 RUN cargo build --release --locked --bin quartermaster
 

@@ -1,14 +1,14 @@
 //! The open gateway sessions, one for each Gateway object.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::OptionFuture;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::fact::Fact;
 use crate::gateway::commit::Commits;
@@ -20,15 +20,31 @@ use crate::resource::Gateway;
 
 pub struct Sessions {
     // Passes over different Gateways run at once; each holds the lock for a look-up.
-    open: Mutex<HashMap<ObjectRef<Gateway>, Session>>,
+    open: Arc<Mutex<HashMap<ObjectRef<Gateway>, Open>>>,
     surroundings: Surroundings,
+    seeds: Seeds,
     /// Where a session says that its link has changed.
     changed: mpsc::UnboundedSender<ObjectRef<Gateway>>,
     /// Where a session says that its gateway has told of another configuration.
     told: mpsc::UnboundedSender<ObjectRef<Gateway>>,
+    /// Where a session says that more, or fewer, of others' heartbeats are kept by our hand.
+    kept: mpsc::UnboundedSender<ObjectRef<Gateway>>,
     /// Goodbyes under way: a gateway that is left without one keeps our place for a while.
     closing: TaskTracker,
 }
+
+struct Open {
+    session: Session,
+    /// Nobody wants it any more: it closes after a while, unless somebody does again.
+    abandoned: Option<AbortOnDropHandle<()>>,
+}
+
+/// A namespace that is deleted loses its Secrets first and its Gateways a moment later. What was read of a Secret is then
+/// all there is to clean up with, so it is not dropped at once.
+const ABANDONED_FOR: Duration = Duration::from_secs(60);
+
+/// Where each session's tries get their spread from. Given, so that a test can play the same again.
+pub type Seeds = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// What sessions say by themselves.
 pub struct Said {
@@ -36,6 +52,8 @@ pub struct Said {
     pub links: mpsc::UnboundedReceiver<ObjectRef<Gateway>>,
     /// Each Gateway that has told of a change of its configuration, once for each; our own writes among them.
     pub configurations: mpsc::UnboundedReceiver<ObjectRef<Gateway>>,
+    /// Each Gateway of which [`Sessions::preserved`] says something new: it is to be stored soon.
+    pub preserved: mpsc::UnboundedReceiver<ObjectRef<Gateway>>,
 }
 
 /// A Gateway's session, for a pass over one of its agents. It outlives the session: calls then fail.
@@ -51,19 +69,23 @@ pub struct Line {
 }
 
 impl Sessions {
-    pub fn new(surroundings: Surroundings) -> (Self, Said) {
+    pub fn new(surroundings: Surroundings, seeds: Seeds) -> (Self, Said) {
         let (changed, links) = mpsc::unbounded_channel();
         let (told, configurations) = mpsc::unbounded_channel();
+        let (kept, preserved) = mpsc::unbounded_channel();
         let said = Said {
             links,
             configurations,
+            preserved,
         };
         (
             Self {
-                open: Mutex::default(),
+                open: Arc::default(),
                 surroundings,
+                seeds,
                 changed,
                 told,
+                kept,
                 closing: TaskTracker::new(),
             },
             said,
@@ -73,7 +95,10 @@ impl Sessions {
     /// None: no session is open.
     pub fn line(&self, gateway: &ObjectRef<Gateway>) -> Option<Line> {
         self.with(|open| {
-            let session = open.get(gateway)?;
+            let Open {
+                session,
+                abandoned: _,
+            } = open.get(gateway)?;
             // First of all: what is read afterwards is read of this gateway or of a later one, and a later one takes none
             // of these deposits.
             let commits = session.commits();
@@ -92,15 +117,28 @@ impl Sessions {
     pub fn link(&self, gateway: &Gateway) -> Fact<Link> {
         self.with(|open| {
             open.get(&ObjectRef::from_obj(gateway))
-                .map_or(Fact::Absent, |session| Fact::Known(session.link()))
+                .map_or(Fact::Absent, |open| Fact::Known(open.session.link()))
         })
+    }
+
+    /// Agents of others that have an empty heartbeat block by our hand, as far as is known since the session began.
+    pub fn preserved(&self, gateway: &Gateway) -> BTreeSet<String> {
+        let commits = self.with(|open| {
+            let open = open.get(&ObjectRef::from_obj(gateway))?;
+            Some(open.session.commits())
+        });
+        let preserved = commits.map(|commits| commits.preserved()).unwrap_or_default();
+        preserved.iter().map(ToString::to_string).collect()
     }
 
     /// `refused_ago`: how long ago these credentials were refused to an earlier process.
     pub fn want(&self, gateway: &Gateway, wanted: Wanted, refused_ago: Option<Duration>) {
         let key = ObjectRef::from_obj(gateway);
-        self.with(|open| match open.get(&key) {
-            Some(session) => session.want(wanted),
+        self.with(|open| match open.get_mut(&key) {
+            Some(Open { session, abandoned }) => {
+                *abandoned = None;
+                session.want(wanted);
+            }
             None => {
                 if let Some(ago) = refused_ago {
                     let target = &wanted.target;
@@ -110,7 +148,7 @@ impl Sessions {
                         .recall(&target.address, fingerprint, ago, Instant::now());
                 }
                 let (changed, name) = (self.changed.clone(), key.clone());
-                let session = Session::start(wanted, self.surroundings.clone(), rand::random(), move || {
+                let session = Session::start(wanted, self.surroundings.clone(), (self.seeds)(), move || {
                     // Nobody listens any more once the controllers have stopped.
                     changed.send(name.clone()).ok();
                 });
@@ -118,24 +156,70 @@ impl Sessions {
                 tokio::spawn(listen(session.watch_online(), move || {
                     told.send(name.clone()).ok();
                 }));
-                open.insert(key, session);
+                let (kept, name, mut changes) = (self.kept.clone(), key.clone(), session.commits().changes());
+                tokio::spawn(async move {
+                    while changes.changed().await.is_ok() {
+                        kept.send(name.clone()).ok();
+                    }
+                });
+                let abandoned = None;
+                open.insert(key, Open { session, abandoned });
             }
         });
     }
 
     pub fn close(&self, gateway: &Gateway) {
         let key = ObjectRef::from_obj(gateway);
-        if let Some(session) = self.with(|open| open.remove(&key)) {
-            self.closing.spawn(session.close());
+        if let Some(open) = self.with(|open| open.remove(&key)) {
+            self.closing.spawn(open.session.close());
         }
+    }
+
+    /// Closes it after a while, unless it is wanted again before that.
+    pub fn abandon(&self, gateway: &Gateway) {
+        let key = ObjectRef::from_obj(gateway);
+        let (all, closing) = (Arc::clone(&self.open), self.closing.clone());
+        self.with(|open| {
+            let Some(Open {
+                session: _,
+                abandoned,
+            }) = open.get_mut(&key)
+            else {
+                return;
+            };
+            abandoned.get_or_insert_with(|| {
+                AbortOnDropHandle::new(tokio::spawn(async move {
+                    tokio::time::sleep(ABANDONED_FOR).await;
+                    let open = all.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+                    if let Some(Open { session, abandoned }) = open {
+                        closing.spawn(session.close());
+                        // This very task.
+                        drop(abandoned);
+                    }
+                }))
+            });
+        });
+    }
+
+    /// What was abandoned is wanted again, as it is.
+    pub fn keep(&self, gateway: &Gateway) {
+        self.with(|open| {
+            if let Some(Open {
+                session: _,
+                abandoned,
+            }) = open.get_mut(&ObjectRef::from_obj(gateway))
+            {
+                *abandoned = None;
+            }
+        });
     }
 
     /// Closes the sessions of Gateways that are gone, and names them.
     pub fn retain(&self, still_there: impl Fn(&ObjectRef<Gateway>) -> bool) -> Vec<ObjectRef<Gateway>> {
         let gone: Vec<_> = self.with(|open| open.extract_if(|key, _| !still_there(key)).collect());
         gone.into_iter()
-            .map(|(key, session)| {
-                self.closing.spawn(session.close());
+            .map(|(key, open)| {
+                self.closing.spawn(open.session.close());
                 key
             })
             .collect()
@@ -144,14 +228,14 @@ impl Sessions {
     /// Waits for the goodbyes that were begun before, too.
     pub async fn close_all(&self) {
         let all: Vec<_> = self.with(|open| open.drain().collect());
-        for (_, session) in all {
-            self.closing.spawn(session.close());
+        for (_, open) in all {
+            self.closing.spawn(open.session.close());
         }
         self.closing.close();
         self.closing.wait().await;
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut HashMap<ObjectRef<Gateway>, Session>) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<ObjectRef<Gateway>, Open>) -> T) -> T {
         act(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -37,7 +37,7 @@ impl Cluster {
     }
 
     /// Call after a pass that did not fail.
-    pub(super) fn succeeded<K: Resource>(&self, object: &K) {
+    pub fn succeeded<K: Resource>(&self, object: &K) {
         let (uid, _) = identity(object);
         self.back_off.forget(&uid);
     }

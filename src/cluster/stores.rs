@@ -284,3 +284,6 @@ fn agent_words(agent: &Agent) -> BTreeSet<AgentWord> {
         .chain(souls)
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use kube::core::object::HasStatus;
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Cluster, Error, within};
-use crate::resource::gateway::Gateway;
-use crate::resource::names;
+use crate::resource::{Agent, Gateway, names};
 use crate::status::News;
 
 impl Cluster {
@@ -45,7 +44,6 @@ impl Cluster {
                 Err(error) => return Err(error),
             }
         }
-        self.succeeded(object);
         Ok(())
     }
 
@@ -97,6 +95,79 @@ impl Cluster {
         }
     }
 
+    /// Writes an Agent that a Gateway keeps, as far as it is the Gateway's to say.
+    pub async fn apply_agent(&self, gateway: &Gateway, object: &Value) -> Result<(), Error> {
+        let api: Api<Agent> = Api::namespaced(self.client.clone(), &gateway.namespace().unwrap_or_default());
+        let name = object
+            .pointer("/metadata/name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let params = PatchParams::apply(names::FIELD_MANAGER).force();
+        let written = within(api.patch(name, &params, &Patch::Apply(object))).await;
+        self.metrics.wrote("Agent", "apply");
+        written.map(|_| ())
+    }
+
+    /// Deletes this very Agent; `amend` is a merge patch that it is told first. One that is gone is removed.
+    pub async fn remove_agent(
+        &self,
+        gateway: &Gateway,
+        name: &str,
+        uid: Option<&str>,
+        amend: Option<&Value>,
+    ) -> Result<(), Error> {
+        let api: Api<Agent> = Api::namespaced(self.client.clone(), &gateway.namespace().unwrap_or_default());
+        let is_gone = |error: &Error| matches!(error.code(), Some(404 | 409));
+        if let Some(amend) = amend {
+            let mut amend = amend.clone();
+            if let Some(amend) = amend.as_object_mut() {
+                let metadata = amend.entry("metadata").or_insert_with(|| json!({}));
+                if let Some(metadata) = metadata.as_object_mut() {
+                    metadata.insert("uid".to_owned(), json!(uid));
+                }
+            }
+            let params = PatchParams {
+                field_manager: Some(names::FIELD_MANAGER.to_owned()),
+                ..PatchParams::default()
+            };
+            let written = within(api.patch(name, &params, &Patch::Merge(&amend))).await;
+            self.metrics.wrote("Agent", "amend");
+            match written {
+                Ok(_) => {}
+                Err(error) if is_gone(&error) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        let deleted = within(api.delete(name, &only(uid))).await;
+        self.metrics.wrote("Agent", "delete");
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(error) if is_gone(&error) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes a Secret that was created for this Gateway. Somebody else's is left.
+    pub async fn delete_secret(&self, gateway: &Gateway, name: &str) -> Result<(), Error> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &gateway.namespace().unwrap_or_default());
+        let Some(found) = within(api.get_metadata_opt(name)).await? else {
+            return Ok(());
+        };
+        let says = |label: &str, value: &str| found.labels().get(label).is_some_and(|found| found == value);
+        let is_ours = says(names::MANAGED_BY_LABEL, names::FIELD_MANAGER)
+            && says(names::GATEWAY_LABEL, &gateway.name_any());
+        if !is_ours {
+            return Ok(());
+        }
+        let deleted = within(api.delete(name, &only(found.metadata.uid.as_deref()))).await;
+        self.metrics.wrote("Secret", "delete");
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Publishes what is new. An Event that cannot be written is told in the log and no more: the status has it too.
     pub async fn tell<K>(&self, object: &K, news: Vec<News>)
     where
@@ -126,6 +197,17 @@ impl Cluster {
                 tracing::warn!(%error, "an Event could not be written");
             }
         }
+    }
+}
+
+/// This very object, and not one of its name.
+fn only(uid: Option<&str>) -> DeleteParams {
+    DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: uid.map(str::to_owned),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
     }
 }
 

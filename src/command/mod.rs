@@ -7,10 +7,12 @@ mod data;
 pub mod delete;
 mod demo;
 mod files;
+pub(crate) mod fleet;
 pub mod get;
 pub mod operator;
 mod private;
 mod refused;
+pub mod render;
 pub mod run;
 mod say;
 mod screen;
@@ -46,6 +48,8 @@ enum Command {
     Get(get::Get),
     /// Delete objects, without kubectl.
     Delete(delete::Delete),
+    /// Print the files of each agent from manifests, without a cluster.
+    Render(render::Render),
     /// Copy everything that `up` keeps into one file, whether it runs or not.
     Backup(backup::Backup),
     /// Run the controller against a cluster.
@@ -67,6 +71,7 @@ impl Cli {
             Command::Apply(apply) => apply.execute(),
             Command::Get(get) => get.execute(),
             Command::Delete(delete) => delete.execute(),
+            Command::Render(render) => render.execute(),
             Command::Backup(backup) => backup.execute(),
             Command::Run(run) => run.execute(),
             Command::SimulateGateway(simulate) => simulate.execute(),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, Health, Scope};
 use crate::controller::agent::Desk;
-use crate::controller::{self, Clock, World};
+use crate::controller::{self, Clock, Pace, World};
 use crate::execute::agent::hashes;
 use crate::gateway::Guard;
 use crate::gateway::device_token::InMemory;
@@ -21,11 +21,11 @@ use crate::gateway::dial::Network;
 use crate::gateway::session::Surroundings;
 use crate::http::operations::{self, Operations};
 use crate::resource::{Agent, Board, Gateway};
-use crate::sessions::Sessions;
+use crate::sessions::{Seeds, Sessions};
 use crate::telemetry::Metrics;
 
 /// The kinds that something here acts on. What is told of the others must not sound as if it were so.
-pub(super) const ACTED_ON: &[&str] = &["Gateway", "Agent"];
+pub(super) const ACTED_ON: &[&str] = &["Gateway", "Board", "Agent"];
 
 /// What shall be watched, and by which means.
 pub(super) struct Plan {
@@ -68,6 +68,7 @@ pub(super) async fn operate(client: kube::Client, plan: Plan) {
             surroundings: surroundings.clone(),
             metrics: metrics.clone(),
             clock: Arc::new(Timestamp::now),
+            seeds: Arc::new(rand::random),
             base_url: base_url.clone(),
             token_cost: hashes::COST,
             concurrency,
@@ -83,6 +84,7 @@ pub struct Means {
     pub surroundings: Surroundings,
     pub metrics: Metrics,
     pub clock: Clock,
+    pub seeds: Seeds,
     /// Where agents reach our HTTP API, where their Gateway does not say so itself.
     pub base_url: Option<String>,
     /// bcrypt's cost for the hashes of agents' tokens.
@@ -97,6 +99,7 @@ pub async fn watch_over(scope: Scope, means: Means, stop: CancellationToken) {
         surroundings,
         metrics,
         clock,
+        seeds,
         base_url,
         token_cost,
         concurrency,
@@ -113,7 +116,7 @@ pub async fn watch_over(scope: Scope, means: Means, stop: CancellationToken) {
         () = served => {}
         () = stop.cancelled() => return,
     }
-    let (sessions, said) = Sessions::new(surroundings);
+    let (sessions, said) = Sessions::new(surroundings, seeds);
     let (stores, touches) = cluster.look(&scope);
     metrics.count(stores.agents.clone());
     let (desk, again) = Desk::begin(&cluster, &scope, token_cost);
@@ -124,6 +127,7 @@ pub async fn watch_over(scope: Scope, means: Means, stop: CancellationToken) {
         metrics,
         desk,
         clock,
+        pace: Pace::default(),
         base_url,
     });
     tracing::info!(?scope, "watching");

@@ -2,7 +2,6 @@
 //! and Boards.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
@@ -18,28 +17,36 @@ use crate::resource::Gateway;
 use crate::resource::reference::CaBundleKind;
 use crate::{desired, execute, plan, status};
 
-/// Nothing is known to get lost, and still everything is looked at again now and then.
-const LOOK_AGAIN: Duration = Duration::from_secs(300);
-
 async fn reconcile(gateway: Arc<Gateway>, world: Arc<World>) -> Result<Action, cluster::Error> {
     let snapshot = snapshot(world.cluster.with_our_last_word(gateway), &world).await;
     let desired = desired::gateway::of(&snapshot);
     let observed = Observed {
         link: world.sessions.link(&snapshot.gateway),
+        preserved: world.sessions.preserved(&snapshot.gateway),
     };
-    let plan = plan::gateway::between(&desired, &observed);
     let now = (world.clock)();
+    let plan = plan::gateway::between(&desired, &observed, now);
     let outcome = execute::gateway::run(plan, &snapshot.gateway, &world.cluster, &world.sessions, now).await;
     let report = status::gateway::of(&snapshot, &desired, &observed, &outcome, (world.clock)());
-    world.metrics.gateway(&snapshot.gateway, &report.status);
-    world
-        .cluster
-        .report(snapshot.gateway.as_ref(), &report.status)
-        .await?;
-    world.cluster.tell(snapshot.gateway.as_ref(), report.news).await;
-    Ok(Action::requeue(
-        report.look_again.unwrap_or_else(|| spread(&snapshot.gateway)),
-    ))
+    let (gateway, status) = (snapshot.gateway.as_ref(), &report.status);
+    world.metrics.gateway(gateway, status);
+    if let Some(let_go) = &outcome.let_go {
+        world.metrics.left_behind("Gateway", let_go.left_behind.len());
+    }
+    if gateway.status.as_ref() != Some(status) {
+        let can_wait = status::gateway::differ_only_in_counts(gateway.status.as_ref(), status);
+        if let Some(pause) = world.pace.wait(gateway, can_wait) {
+            return Ok(Action::requeue(pause));
+        }
+    }
+    world.cluster.report(gateway, status).await?;
+    world.cluster.tell(gateway, report.news).await;
+    match outcome.failed {
+        Some(error) => Err(error),
+        None => Ok(Action::requeue(
+            report.look_again.unwrap_or_else(|| super::now_and_then(gateway)),
+        )),
+    }
 }
 
 /// Everything the pass may know of the cluster, read once.
@@ -68,7 +75,13 @@ async fn snapshot(gateway: Arc<Gateway>, world: &World) -> Snapshot {
     let device = cluster
         .secret(&namespace, &desired::gateway::device_secret(&gateway))
         .await;
+    let name = gateway.name_any();
     Snapshot {
+        agents: world.stores.agents_of(&namespace, &name),
+        boards: world.stores.boards_of(&namespace, &name),
+        main: world
+            .stores
+            .agent(&namespace, &desired::main_agent::name(&gateway)),
         gateway,
         token,
         ca_bundle,
@@ -103,11 +116,11 @@ pub async fn run(
     super::drive(known, wakes, world, pass, failed, concurrency, stop).await;
 }
 
-/// Only a report that could not be written fails a pass. All that it wanted to say is found again by the next one.
+/// Only what could not be written to the cluster fails a pass. It is found again by the next one.
 #[expect(clippy::needless_pass_by_value, reason = "kube's Controller hands it over so")]
 fn failed(gateway: Arc<Gateway>, error: &cluster::Error, world: Arc<World>) -> Action {
     let pause = world.cluster.back_off(gateway.as_ref());
-    tracing::warn!(gateway = %ObjectRef::from_obj(gateway.as_ref()), %error, ?pause, "the status could not be written");
+    tracing::warn!(gateway = %ObjectRef::from_obj(gateway.as_ref()), %error, ?pause, "the pass could not be finished");
     Action::requeue(pause)
 }
 
@@ -115,16 +128,4 @@ fn leave(world: &World, gateway: &Gateway) {
     world.sessions.close(gateway);
     world.cluster.forget(gateway);
     world.metrics.forget_gateway(&ObjectRef::from_obj(gateway));
-}
-
-/// Up to a fifth later, different for each object and always the same for one.
-fn spread(gateway: &Gateway) -> Duration {
-    let salt: u32 = gateway
-        .metadata
-        .uid
-        .iter()
-        .flat_map(|uid| uid.bytes())
-        .map(u32::from)
-        .sum();
-    LOOK_AGAIN + LOOK_AGAIN / 5 * (salt % 100) / 100
 }

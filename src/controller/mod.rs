@@ -1,12 +1,15 @@
 //! The controllers: what wakes each, the pipeline in a few lines, and when to look again.
 
 pub mod agent;
+pub mod board;
 pub mod gateway;
 mod gathered;
+mod pace;
 pub mod triggers;
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::jiff::Timestamp;
@@ -22,6 +25,7 @@ use crate::cluster::{self, Cluster, Stores, Touches};
 use crate::resource::Agent;
 use crate::sessions::{Said, Sessions};
 use crate::telemetry::Metrics;
+pub use pace::Pace;
 
 /// All that a pass may use of the outside. One for each scope that is watched: a namespace, or all of them.
 pub struct World {
@@ -33,12 +37,22 @@ pub struct World {
     /// What passes over agents share.
     pub desk: agent::Desk,
     pub clock: Clock,
+    pub pace: Pace,
     /// The operator's `--base-url`, for Gateways that give none.
     pub base_url: Option<String>,
 }
 
 /// What the wall clock says. Given, so that tests may hold it.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Nothing is known to get lost, and still everything is looked at again now and then: up to a fifth later, different for
+/// each object and always the same for one.
+fn now_and_then(object: &impl Resource) -> Duration {
+    const LOOK_AGAIN: Duration = Duration::from_secs(300);
+    let uid = object.meta().uid.iter().flat_map(|uid| uid.bytes());
+    let salt: u32 = uid.map(u32::from).sum();
+    LOOK_AGAIN + LOOK_AGAIN / 5 * (salt % 100) / 100
+}
 
 /// Every controller, until `stop`.
 ///
@@ -57,11 +71,10 @@ pub async fn run(
         boards,
         agents,
     } = wakes;
-    // Nobody looks at these yet; what is named for nobody must not pile up.
-    drop(boards);
     let controllers = async {
         tokio::join!(
             gateway::run(Arc::clone(&world), gateways, concurrency, stop.clone()),
+            board::run(Arc::clone(&world), boards, concurrency, stop.clone()),
             agent::run(world, agents, concurrency, stop),
         );
     };
@@ -77,7 +90,7 @@ async fn drive<K, Pass>(
     store: Store<K>,
     wakes: mpsc::UnboundedReceiver<ObjectRef<K>>,
     world: Arc<World>,
-    pass: impl FnMut(Arc<K>, Arc<World>) -> Pass + Send + 'static,
+    mut pass: impl FnMut(Arc<K>, Arc<World>) -> Pass + Send + 'static,
     failed: fn(Arc<K>, &cluster::Error, Arc<World>) -> Action,
     concurrency: u16,
     stop: CancellationToken,
@@ -95,6 +108,16 @@ async fn drive<K, Pass>(
                 _ = store.wait_until_ready() => std::future::pending().await,
                 () = stop.cancelled() => {}
             }
+        }
+    };
+    let pass = move |object: Arc<K>, world: Arc<World>| {
+        let pass = pass(Arc::clone(&object), Arc::clone(&world));
+        async move {
+            let result = pass.await;
+            if result.is_ok() {
+                world.cluster.succeeded(object.as_ref());
+            }
+            result
         }
     };
     // Who must look is decided for all kinds in one place (`triggers`), and not by a stream of each controller's own.

@@ -117,6 +117,7 @@ struct BoardFace {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct AgentFace {
     uid: Option<String>,
+    generation: Option<i64>,
     board: Option<String>,
     /// By name, without those that only its Board names.
     gateways: BTreeSet<String>,
@@ -145,6 +146,7 @@ impl Desk {
         let Said {
             mut links,
             mut configurations,
+            mut preserved,
         } = said;
         let mut deposits = std::pin::pin!(deposits);
         loop {
@@ -160,6 +162,7 @@ impl Desk {
                 }
                 // Gathered: a write of ours is told, too, and may be one of a hundred.
                 Some(gateway) = configurations.recv() => self.later.name([Who::AllOf(gateway)]),
+                Some(gateway) = preserved.recv() => self.later.name([Who::Gateway(gateway)]),
                 Some(agent) = deposits.next() => { self.agents.send(agent).ok(); }
                 () = self.later.due() => self.tell_later(),
             }
@@ -315,6 +318,10 @@ impl Desk {
             // It goes after all others.
             self.later.name(now.is_none().then_some(Who::MainOf(gateway)));
         }
+        // Also one that belongs elsewhere: it may have the name that a Gateway wants for its main agent.
+        let main_of = key.name.strip_suffix("-main");
+        let main_of = main_of.map(|gateway| ObjectRef::new(gateway).within(&within));
+        self.later.name(main_of.map(Who::Gateway));
         let ids = |face: Option<&AgentFace>| face.map(|face| face.ids.clone()).unwrap_or_default();
         let (had, has) = (ids(before), ids(now));
         let let_go = had.difference(&has).cloned();
@@ -397,6 +404,7 @@ impl Desk {
     fn tell_later(&mut self) {
         for who in self.later.take() {
             match who {
+                // Of one that is not there the controller makes nothing.
                 Who::Gateway(gateway) => self.wake_gateway(gateway),
                 Who::Board(board) => self.wake_board(board),
                 Who::LeadsOf(board) => self.wake_team(&board, |agent| agent.spec.role == Role::Lead),
@@ -515,6 +523,7 @@ impl AgentFace {
         let identity = serde_json::to_string(&spec.identity).unwrap_or_default();
         Self {
             uid: agent.uid(),
+            generation: agent.metadata.generation,
             board: spec.board_ref.as_ref().map(|board| board.name.clone()),
             gateways: asked.chain(bound).collect(),
             listed: hash(&(spec.role, &spec.display_name, identity, &held)),

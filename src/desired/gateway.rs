@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
 
 use super::document::Document;
+use super::leaving::{self, Leaving};
+use super::main_agent;
 use crate::fact::Fact;
 use crate::gateway::address::AddressError;
 use crate::gateway::credentials::{Identity, TokenError};
@@ -13,7 +16,7 @@ use crate::gateway::trust::{Bundle, BundleError};
 use crate::gateway::{Address, Credentials, DeviceKey, Target, Token, Trust, Version, Wanted};
 use crate::resource::reference::{CaBundleKind, CaBundleRef, SecretKeyRef};
 use crate::resource::settings::DeletionPolicy;
-use crate::resource::{Gateway, names};
+use crate::resource::{Agent, Board, Gateway, names};
 
 /// Everything a pass over one Gateway may know of the cluster, taken once.
 #[derive(Debug, Clone)]
@@ -23,6 +26,12 @@ pub struct Snapshot {
     pub token: Fact<Document>,
     pub ca_bundle: Fact<Document>,
     pub device: Fact<Document>,
+    /// Every Agent that belongs to it, by name, its main agent among them.
+    pub agents: Vec<Arc<Agent>>,
+    /// Every Board that names it, by name.
+    pub boards: Vec<Arc<Board>>,
+    /// The Agent `<name>-main`, whoever made it.
+    pub main: Fact<Arc<Agent>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +41,11 @@ pub struct Desired {
     pub minimum_version: Option<Version>,
     /// Observe and report, write nothing.
     pub suspended: bool,
-    /// Being deleted: nothing is made for it any more.
-    pub deleting: bool,
+    /// Some: it is being deleted, and nothing is made for it any more.
+    pub leaving: Option<Leaving>,
+    /// It must not go without us from now on: something of it may come to be in the gateway.
+    pub hold: bool,
+    pub main: Main,
     /// Where our device key is kept, once the gateway asks for one.
     pub device_secret: String,
     /// Whether that Secret goes with the Gateway.
@@ -48,8 +60,21 @@ pub struct Desired {
 impl Desired {
     /// Nothing is written outside.
     pub fn holds_still(&self) -> bool {
-        self.suspended || self.deleting
+        self.suspended || self.leaving.is_some()
     }
+}
+
+/// What is to become of the main agent's object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Main {
+    /// Not looked at yet, or held still.
+    Leave,
+    /// As it should be.
+    AsItIs,
+    /// Missing, or other than it should be.
+    Apply(Box<serde_json::Value>),
+    /// Somebody else's object has its name.
+    Taken,
 }
 
 /// Why no connection is tried. Each is mended in the cluster, and the mend is seen at once.
@@ -92,6 +117,8 @@ pub const DEVICE_KEY: &str = "ed25519";
 pub fn of(snapshot: &Snapshot) -> Desired {
     let spec = &snapshot.gateway.spec;
     let minimum_version = Version::parse(&spec.minimum_version);
+    let leaving = leaving::of(snapshot);
+    let is_used = !snapshot.agents.is_empty() || !snapshot.boards.is_empty();
     Desired {
         connection: match minimum_version {
             Some(_) => connection(snapshot),
@@ -99,11 +126,30 @@ pub fn of(snapshot: &Snapshot) -> Desired {
         },
         minimum_version,
         suspended: spec.suspend,
-        deleting: snapshot.gateway.metadata.deletion_timestamp.is_some(),
+        hold: leaving.is_none() && !is_held(&snapshot.gateway) && (is_used || !spec.suspend),
+        main: main(snapshot),
+        leaving,
         device_secret: device_secret(&snapshot.gateway),
         device_secret_is_owned: spec.deletion_policy == Some(DeletionPolicy::Delete),
         credential: credential(snapshot),
         refused_at: refused_at(snapshot),
+    }
+}
+
+fn is_held(gateway: &Gateway) -> bool {
+    gateway.finalizers().iter().any(|word| word == names::FINALIZER)
+}
+
+fn main(snapshot: &Snapshot) -> Main {
+    let gateway = &snapshot.gateway;
+    let holds_still = gateway.spec.suspend || gateway.metadata.deletion_timestamp.is_some();
+    match &snapshot.main {
+        Fact::Known(main) if !main_agent::is_ours(main, gateway) => Main::Taken,
+        Fact::Known(main) if main_agent::is_as_wanted(main, gateway) => Main::AsItIs,
+        // Being deleted by somebody: a new one is made once it is gone.
+        Fact::Known(main) if main.metadata.deletion_timestamp.is_some() => Main::Leave,
+        Fact::Known(_) | Fact::Absent if !holds_still => Main::Apply(Box::new(main_agent::object(gateway))),
+        Fact::Known(_) | Fact::Absent | Fact::Unknown => Main::Leave,
     }
 }
 
@@ -148,6 +194,9 @@ fn connection(snapshot: &Snapshot) -> Result<Wanted, Obstacle> {
         token,
         ca_bundle,
         device,
+        agents: _,
+        boards: _,
+        main: _,
     } = snapshot;
     let spec = &gateway.spec;
     let address = Address::parse(&spec.url).map_err(Obstacle::Url)?;

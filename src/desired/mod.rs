@@ -2,8 +2,12 @@
 //! out. Pure: no clock, no client, no randomness; the same snapshot gives the same answer.
 
 pub mod agent;
+pub mod board;
 pub mod document;
 pub mod gateway;
+pub mod hold_on;
+pub mod leaving;
+pub mod main_agent;
 pub mod roster;
 
 use std::time::Duration;

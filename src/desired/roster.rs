@@ -87,3 +87,6 @@ fn rank(agent: &Agent) -> (bool, Option<Timestamp>, Option<&str>) {
     let created = agent.metadata.creation_timestamp.as_ref().map(|at| at.0);
     (!is_provisioned(agent), created, agent.metadata.uid.as_deref())
 }
+
+#[cfg(test)]
+mod tests;

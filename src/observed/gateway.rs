@@ -1,5 +1,7 @@
 //! What there is of a Gateway: the link of its session.
 
+use std::collections::BTreeSet;
+
 use crate::desired;
 use crate::fact::Fact;
 use crate::gateway::guard::Hold;
@@ -9,6 +11,8 @@ use crate::gateway::{Link, State, Trouble, Wanted};
 pub struct Observed {
     /// Absent: no session is open. Known, but in answer to another wish: not yet what we ask about.
     pub link: Fact<Link>,
+    /// Agents of others that have an empty heartbeat block by our hand, as far as this process knows.
+    pub preserved: BTreeSet<String>,
 }
 
 /// A try that other credentials' refusals hold back has not been made: it is still owed.

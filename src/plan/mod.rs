@@ -2,4 +2,5 @@
 //! decide when a plan is carried out.
 
 pub mod agent;
+pub mod board;
 pub mod gateway;

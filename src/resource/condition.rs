@@ -22,6 +22,9 @@ pub const COMPATIBLE: &str = "Compatible";
 /// Gateway: its certificate is checked; False while `allowInsecureTls` is set.
 pub const TLS_VERIFIED: &str = "TlsVerified";
 
+/// Gateway: the Agent that stands for its main agent is there and as wanted.
+pub const MAIN_AGENT: &str = "MainAgent";
+
 /// Agent: its entry is in the gateway's configuration as wanted.
 pub const PROVISIONED: &str = "Provisioned";
 /// Agent: every managed file was read back and is as wanted.

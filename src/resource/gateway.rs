@@ -253,7 +253,7 @@ pub struct GatewayStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// Ready, Reconciling, Stalled, Reachable, Authenticated, Paired, Compatible and TlsVerified.
+    /// Ready, Reconciling, Stalled, Reachable, Authenticated, Paired, Compatible, TlsVerified and MainAgent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "condition::list")]
     pub conditions: Vec<Condition>,

@@ -27,6 +27,8 @@ pub const GATEWAY_LABEL: &str = "quartermaster.dev/gateway";
 pub const BOARD_LABEL: &str = "quartermaster.dev/board";
 pub const AGENT_LABEL: &str = "quartermaster.dev/agent";
 pub const ROLE_LABEL: &str = "quartermaster.dev/role";
+/// On a Gateway's main agent: what of `spec.mainAgent` it was made from.
+pub const APPLIED: &str = "quartermaster.dev/applied";
 /// The customary label that says whose tool made an object; its value is [`FIELD_MANAGER`].
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 

@@ -1,14 +1,18 @@
 //! What is told of a Gateway.
 
+mod agents;
+mod leaving;
+
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 
-use super::News;
 use super::condition::{Book, Finding, Truth, find, fit, whole_seconds};
-use super::reason::{Reason, Remedy};
+use super::progress;
+use super::reason::Reason;
 use super::verdict::{self, Layer, Verdict};
+use super::{News, story};
 use crate::desired::gateway::{Desired, Obstacle, Snapshot};
 use crate::execute::gateway::Outcome;
 use crate::gateway::credentials::Identity;
@@ -24,9 +28,6 @@ pub struct Report {
     pub news: Vec<News>,
     pub look_again: Option<Duration>,
 }
-
-/// How long something that may come by itself is waited for before a person is called.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 pub fn of(
     snapshot: &Snapshot,
@@ -49,10 +50,19 @@ pub fn of(
     };
     let last_handled_reconcile_at = asked(names::FLUX_REQUESTED_AT, &before.last_handled_reconcile_at);
     let last_handled_request = asked(names::RECONCILE_AT, &before.last_handled_request);
+    let main_agent = agents::main_agent(gateway, desired, outcome);
+    let agents = Some(agents::counted(&snapshot.agents));
+    let preserved_heartbeats = agents::preserved(
+        &snapshot.agents,
+        &before.preserved_heartbeats,
+        &observed.preserved,
+    );
     if let Some(look_again) = nothing_to_tell_yet(gateway, desired, observed, state, before) {
         let status = GatewayStatus {
             last_handled_reconcile_at,
             last_handled_request,
+            agents,
+            preserved_heartbeats,
             ..before.clone()
         };
         return Report {
@@ -61,8 +71,11 @@ pub fn of(
             look_again,
         };
     }
-    let findings = Findings::of(gateway, desired, state, outcome);
-    let (conditions, look_again) = conditions(gateway, before, &findings, now);
+    let mut findings = Findings::of(gateway, desired, state, outcome);
+    if let Some(leaving) = &desired.leaving {
+        findings.ready = leaving::ready(gateway, desired, leaving, observed, now);
+    }
+    let (conditions, look_again) = conditions(gateway, before, &findings, &main_agent, now);
     let facts = match state {
         Some(State::Up(facts)) => Some(facts),
         Some(State::Connecting | State::Down(_)) | None => None,
@@ -84,13 +97,23 @@ pub fn of(
             || before.boot_id.clone(),
             |facts| Some(fit(facts.boot_id.as_ref()?, SHORT)),
         ),
-        main_agent: before.main_agent.clone(),
-        agents: before.agents.clone(),
+        main_agent: agents::main_agent_name(gateway, desired, outcome),
+        agents,
         device: device(desired, state, before, now),
         refused_credential: refused(desired, state, before, now),
-        preserved_heartbeats: before.preserved_heartbeats.clone(),
+        preserved_heartbeats,
     };
-    let news = news(&before.conditions, &findings.ready);
+    let mut news = story::news(&before.conditions, &findings.ready);
+    if main_agent.truth == Truth::False && desired.leaving.is_none() {
+        news.extend(story::of_condition(
+            &before.conditions,
+            condition::MAIN_AGENT,
+            &main_agent,
+        ));
+    }
+    news.extend(outcome.let_go.as_ref().and_then(leaving::told));
+    // No event tells that the time is over.
+    let look_again = leaving::look_again(desired, &findings.ready, now).or(look_again);
     Report {
         status,
         news,
@@ -101,6 +124,17 @@ pub fn of(
 /// What a trouble of the connection means to whoever needs it: its reason, and what to do.
 pub fn of_trouble(gateway: &Gateway, trouble: &Trouble) -> Finding {
     verdict::of_trouble(gateway, trouble).finding
+}
+
+/// Whether only what is counted differs: that may be told a little later.
+pub fn differ_only_in_counts(before: Option<&GatewayStatus>, now: &GatewayStatus) -> bool {
+    before.is_some_and(|before| {
+        let counted = GatewayStatus {
+            agents: before.agents.clone(),
+            ..now.clone()
+        };
+        counted == *before && now != before
+    })
 }
 
 /// What the schema allows for a version, a boot id, a request id; and for an annotation's value.
@@ -120,7 +154,9 @@ fn nothing_to_tell_yet(
     state: Option<&State>,
     before: &GatewayStatus,
 ) -> Option<Option<Duration>> {
-    let told = before.observed_generation == gateway.metadata.generation
+    // Who still uses it is told anew each time.
+    let told = desired.leaving.is_none()
+        && before.observed_generation == gateway.metadata.generation
         && find(&before.conditions, condition::READY).is_some();
     let look_again = match (&desired.connection, state) {
         (Ok(_), None | Some(State::Connecting)) => None,
@@ -358,6 +394,7 @@ fn conditions(
     gateway: &Gateway,
     before: &GatewayStatus,
     findings: &Findings,
+    main_agent: &Finding,
     now: Timestamp,
 ) -> (Vec<Condition>, Option<Duration>) {
     let book = Book {
@@ -373,81 +410,22 @@ fn conditions(
         tls_verified,
         ready,
     } = findings;
-    let (reconciling, stalled, patience) = progress(gateway, before, ready, now);
+    let same_spec = before.observed_generation == gateway.metadata.generation;
+    let (mut list, patience) = progress::of(&book, same_spec, ready);
     let ours = matches!(
         ready.reason,
         Reason::ReferenceUnreadable | Reason::DeviceKeyNotStored
     );
     let look_again = if ours { Some(SOON) } else { patience };
-    let mut list = vec![book.write(condition::READY, ready)];
-    // Patience is for each reason anew, and this condition's time is what it is measured by.
-    let clock =
-        earlier(gateway, before, condition::RECONCILING, ready.reason).map_or(&[][..], std::slice::from_ref);
-    list.extend(reconciling.map(|finding| {
-        Book {
-            before: clock,
-            ..book
-        }
-        .write(condition::RECONCILING, &finding)
-    }));
-    list.extend(stalled.map(|finding| book.write(condition::STALLED, &finding)));
     list.extend([
         book.write(condition::REACHABLE, reachable),
         book.write(condition::AUTHENTICATED, authenticated),
         book.write(condition::PAIRED, paired),
         book.write(condition::COMPATIBLE, compatible),
         book.write(condition::TLS_VERIFIED, tls_verified),
+        book.write(condition::MAIN_AGENT, main_agent),
     ]);
     (list, look_again)
-}
-
-/// Reconciling while it may still come by itself, Stalled once a person must act. What waits longer than
-/// [`PATIENCE`] is stalled too, and stays so until its reason or the spec changes.
-fn progress(
-    gateway: &Gateway,
-    before: &GatewayStatus,
-    ready: &Finding,
-    now: Timestamp,
-) -> (Option<Finding>, Option<Finding>, Option<Duration>) {
-    let as_true = || Finding {
-        truth: Truth::True,
-        ..ready.clone()
-    };
-    let as_waiting = || {
-        Finding::new(
-            Truth::True,
-            ready.reason,
-            "waiting for it to come right; Stalled after 5 minutes",
-        )
-    };
-    match ready.reason.remedy() {
-        Remedy::None => (None, None, None),
-        Remedy::Person => (None, Some(as_true()), None),
-        Remedy::Wait => {
-            if earlier(gateway, before, condition::STALLED, ready.reason).is_some() {
-                return (None, Some(as_true()), None);
-            }
-            let waiting = earlier(gateway, before, condition::RECONCILING, ready.reason);
-            let since = waiting.map_or(now, |waiting| waiting.last_transition_time.0);
-            let waited = Duration::try_from(now.duration_since(since)).unwrap_or_default();
-            match PATIENCE.checked_sub(waited).filter(|left| !left.is_zero()) {
-                Some(left) => (Some(as_waiting()), None, Some(left)),
-                None => (None, Some(as_true()), None),
-            }
-        }
-    }
-}
-
-/// A condition that was there before, of this spec and for this reason: with another one patience begins anew.
-fn earlier<'a>(
-    gateway: &Gateway,
-    before: &'a GatewayStatus,
-    kind: &str,
-    reason: Reason,
-) -> Option<&'a Condition> {
-    find(&before.conditions, kind)
-        .filter(|_| before.observed_generation == gateway.metadata.generation)
-        .filter(|condition| condition.reason == reason.to_string())
 }
 
 /// An annotation counts as handled when the session has tried, or there is nothing to try.
@@ -525,21 +503,6 @@ fn refused(
         Some(State::Connecting) | None => before.refused_credential.clone(),
         Some(State::Up(_) | State::Down(_)) => None,
     }
-}
-
-/// Ready's reason is the story: told when it changes, but not the moments between two chapters.
-fn news(before: &[Condition], ready: &Finding) -> Vec<News> {
-    let told = find(before, condition::READY);
-    let same = told.is_some_and(|told| told.reason == ready.reason.to_string());
-    if same || ready.truth == Truth::Unknown {
-        return Vec::new();
-    }
-    let warning = ready.truth == Truth::False;
-    vec![News {
-        warning,
-        reason: ready.reason,
-        note: ready.message.clone(),
-    }]
 }
 
 #[cfg(test)]

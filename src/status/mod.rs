@@ -2,10 +2,12 @@
 //! (the time is one of them): the same inputs give the same bytes.
 
 pub mod agent;
+pub mod board;
 pub mod condition;
 pub mod gateway;
 pub mod progress;
 pub mod reason;
+mod story;
 mod verdict;
 
 pub use reason::Reason;

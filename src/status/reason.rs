@@ -68,6 +68,23 @@ pub enum Reason {
     ProtocolMismatch,
     VersionTooOld,
 
+    // What a Board refers to.
+    GatewayFound,
+    GatewayNotFound,
+    GatewayTerminating,
+
+    // On the way out.
+    InUse,
+    Deleting,
+    CredentialsGone,
+    ForceDeleted,
+    LeftBehind,
+
+    // The Agent that a Gateway keeps.
+    MainAgentKept,
+    MainNameTaken,
+    MainAgentNotStored,
+
     // Agents.
     Provisioned,
     Paused,
@@ -82,20 +99,16 @@ pub enum Reason {
     NeverReported,
     Drifted,
     DriftCorrected,
-    LeftBehind,
     Provisioning,
-    Deleting,
     GatewayNotReady,
     FilesUnreadable,
     FilesNotWritten,
     EntryNotWritten,
     ClusterNotWritten,
     BoardNotFound,
-    GatewayNotFound,
     ConfigMapNotFound,
     ConfigMapKeyNotFound,
     BoardTerminating,
-    GatewayTerminating,
     LeadConflict,
     CapacityExceeded,
     AgentIdTaken,
@@ -117,6 +130,8 @@ pub enum Reason {
 pub enum Remedy {
     /// Nothing to mend.
     None,
+    /// It ends by itself, and when is known: Reconciling until then, however long that is.
+    Itself,
     /// It may come by itself: waited for, and Stalled only after a while.
     Wait,
     /// A person must act: Stalled at once.
@@ -176,6 +191,17 @@ impl Reason {
         Self::RefusedByGateway,
         Self::ProtocolMismatch,
         Self::VersionTooOld,
+        Self::GatewayFound,
+        Self::GatewayNotFound,
+        Self::GatewayTerminating,
+        Self::InUse,
+        Self::Deleting,
+        Self::CredentialsGone,
+        Self::ForceDeleted,
+        Self::LeftBehind,
+        Self::MainAgentKept,
+        Self::MainNameTaken,
+        Self::MainAgentNotStored,
         Self::Provisioned,
         Self::Paused,
         Self::Retired,
@@ -189,20 +215,16 @@ impl Reason {
         Self::NeverReported,
         Self::Drifted,
         Self::DriftCorrected,
-        Self::LeftBehind,
         Self::Provisioning,
-        Self::Deleting,
         Self::GatewayNotReady,
         Self::FilesUnreadable,
         Self::FilesNotWritten,
         Self::EntryNotWritten,
         Self::ClusterNotWritten,
         Self::BoardNotFound,
-        Self::GatewayNotFound,
         Self::ConfigMapNotFound,
         Self::ConfigMapKeyNotFound,
         Self::BoardTerminating,
-        Self::GatewayTerminating,
         Self::LeadConflict,
         Self::CapacityExceeded,
         Self::AgentIdTaken,
@@ -259,8 +281,17 @@ impl Reason {
             | Self::Reported
             | Self::NeverReported
             | Self::Drifted
-            | Self::DriftCorrected
+            | Self::DriftCorrected => Remedy::None,
+            // Of the main agent: the Gateway is as Ready without it.
+            Self::GatewayFound
+            | Self::MainAgentKept
+            | Self::MainNameTaken
+            | Self::MainAgentNotStored
+            // Told as Events.
+            | Self::ForceDeleted
             | Self::LeftBehind => Remedy::None,
+            Self::CredentialsGone => Remedy::Itself,
+            Self::GatewayNotFound | Self::GatewayTerminating | Self::InUse | Self::Deleting => Remedy::Wait,
             Self::Connecting
             | Self::PreparingDevice
             | Self::ReferenceUnreadable
@@ -283,18 +314,15 @@ impl Reason {
             | Self::DeviceKeyNotStored
             | Self::RefusedByGateway
             | Self::Provisioning
-            | Self::Deleting
             | Self::GatewayNotReady
             | Self::FilesUnreadable
             | Self::FilesNotWritten
             | Self::EntryNotWritten
             | Self::ClusterNotWritten
             | Self::BoardNotFound
-            | Self::GatewayNotFound
             | Self::ConfigMapNotFound
             | Self::ConfigMapKeyNotFound
             | Self::BoardTerminating
-            | Self::GatewayTerminating
             | Self::LeadConflict
             | Self::CapacityExceeded
             | Self::AgentIdTaken
@@ -355,7 +383,7 @@ mod tests {
             .collect();
         for reason in Reason::ALL {
             let stalled = match reason.remedy() {
-                Remedy::None => "no",
+                Remedy::None | Remedy::Itself => "no",
                 Remedy::Wait => "after 5 min",
                 Remedy::Person => "at once",
             };

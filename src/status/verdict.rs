@@ -3,6 +3,7 @@
 
 use super::condition::{Finding, Truth};
 use super::reason::Reason;
+use super::story::some;
 use crate::desired::gateway::{Obstacle, Referent};
 use crate::gateway::close::Cause;
 use crate::gateway::guard::Hold;
@@ -366,16 +367,6 @@ pub(super) fn of_trouble(gateway: &Gateway, trouble: &Trouble) -> Verdict {
             Reason::RefusedByGateway,
             format!("the gateway refused the connection: {message} ({code})"),
         ),
-    }
-}
-
-/// A list for a sentence: a gateway or a Secret may have thousands.
-fn some(words: &[String]) -> String {
-    const MOST: usize = 12;
-    let shown = words.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
-    match words.len().checked_sub(MOST) {
-        Some(more) if more > 0 => format!("{shown} and {more} more"),
-        Some(_) | None => shown,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::plan::agent::{Action, Farewell, Message, Plan, Write};
 
 /// One thing that is done to the outside. Each has a name, by which tests can stop the world before and after it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Effect {
+pub enum Effect {
     HoldObject,
     CreateSecret {
         secret: String,
@@ -28,7 +28,7 @@ pub(super) enum Effect {
 
 /// What became of an effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub enum Answer {
     Done,
     Begun,
     /// A file was written; its hash where the gateway tells one.
@@ -40,9 +40,10 @@ pub(super) enum Answer {
 
 /// Which effect an answer belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ticket(usize);
+pub struct Ticket(usize);
 
-pub(super) struct Machine {
+/// What came of a plan so far.
+pub struct Machine {
     plan: Plan,
     /// Actions of later stages.
     to_come: VecDeque<Vec<Action>>,
@@ -52,7 +53,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(plan: Plan) -> Self {
+    pub fn new(plan: Plan) -> Self {
         let mut machine = Self {
             to_come: plan.stages.iter().cloned().collect(),
             plan,
@@ -64,11 +65,11 @@ impl Machine {
     }
 
     /// Effects that are to be begun now.
-    pub(super) fn next(&mut self) -> Vec<(Ticket, Effect)> {
+    pub fn next(&mut self) -> Vec<(Ticket, Effect)> {
         std::mem::take(&mut self.next)
     }
 
-    pub(super) fn hear(&mut self, ticket: Ticket, answer: Answer) {
+    pub fn hear(&mut self, ticket: Ticket, answer: Answer) {
         let Some((action, came)) = self.begun.get_mut(ticket.0) else {
             return;
         };
@@ -106,7 +107,7 @@ impl Machine {
         self.advance();
     }
 
-    pub(super) fn outcome(self) -> Outcome {
+    pub fn outcome(self) -> Outcome {
         let begun = self.begun.into_iter();
         let begun = begun.map(|(action, came)| (action, came.unwrap_or(Came::NotReached)));
         let never = self.to_come.into_iter().flatten();

@@ -1,7 +1,7 @@
 //! Carries out the plan of an Agent: a pure machine that says the next effects, and a shim that performs them.
 
 pub mod hashes;
-mod machine;
+pub mod machine;
 mod run;
 
 pub use run::{Hands, run};

@@ -187,7 +187,7 @@ pub struct Commits {
 }
 
 /// Who has, or may have, an empty heartbeat block by our hand, at which gateway.
-type Preserved = (Address, BTreeSet<AgentId>);
+pub type Preserved = (Address, BTreeSet<AgentId>);
 
 /// 2026.9.6 takes 8.7 s for 100 new entries, 64 s for 300: more in one write would only hold up those that come next.
 const LARGEST: usize = 100;
@@ -254,6 +254,11 @@ impl Commits {
         } else {
             BTreeSet::new()
         }
+    }
+
+    /// Changes whenever [`preserved`](Self::preserved) may. Ends with the session.
+    pub fn changes(&self) -> watch::Receiver<Preserved> {
+        self.preserved.clone()
     }
 
     /// For the gateway at this address.

@@ -96,7 +96,7 @@ fn managed(text: &Text, drift: Drift, found: &Fact<Found>, before: Option<&FileS
         return Step::Nothing;
     };
     let known = before.and_then(|before| before.hash.as_deref());
-    let is_new = known != Some(hash(text.as_str()).as_str());
+    let is_new = known != Some(hash(text.ours()).as_str());
     let corrects = !is_new
         && before.is_some_and(|before| match before.state {
             FileState::InSync | FileState::Drifted => true,
@@ -112,7 +112,7 @@ fn managed(text: &Text, drift: Drift, found: &Fact<Found>, before: Option<&FileS
 }
 
 /// What the file shall be; None where it is so.
-fn missing_of(text: &Text, found: &Fact<Found>) -> Option<String> {
+pub(super) fn missing_of(text: &Text, found: &Fact<Found>) -> Option<String> {
     match (text, found) {
         // Its content is not kept: its hash tells.
         (Text::Whole(wanted), Fact::Known(Found { hash: found, .. })) => {
@@ -139,11 +139,11 @@ fn seeded_once(
         Fact::Known(_) | Fact::Unknown => Step::Nothing,
         Fact::Absent if is_agents || may_be_consumed => Step::Nothing,
         Fact::Absent => {
-            let wanted = hash(text.as_str());
+            let wanted = hash(text.ours());
             let intent = before.and_then(|before| before.intent.as_ref());
             if intent.is_some_and(|intent| intent.hash == wanted) {
                 Step::Write {
-                    content: text.as_str().to_owned(),
+                    content: text.ours().to_owned(),
                     corrects: false,
                 }
             } else {
@@ -164,13 +164,13 @@ pub(super) fn first_seeds(content: &Content, promises: &Promises) -> Vec<Action>
         let before = promises.files.get(*name);
         let promised = before.and_then(|before| before.intent.as_ref());
         let is_agents = before.is_some_and(|before| before.state == FileState::Seeded);
-        !is_agents && promised.is_none_or(|intent| intent.hash != hash(file.text.as_str()))
+        !is_agents && promised.is_none_or(|intent| intent.hash != hash(file.text.ours()))
     });
     open.map(|(name, file)| {
         Action::Promise(Promise::Seed {
             file: name.clone(),
             action: FileAction::Seed,
-            hash: hash(file.text.as_str()),
+            hash: hash(file.text.ours()),
         })
     })
     .collect()

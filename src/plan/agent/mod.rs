@@ -6,6 +6,7 @@
 pub mod check;
 mod departure;
 mod entry;
+pub mod explain;
 mod files;
 mod wake;
 

@@ -99,7 +99,7 @@ fn open(
     let send = || {
         Action::Wake(Message {
             session: place.session(),
-            text: content.files.wake_message.clone(),
+            text: content.files.wake_message(wake.sequence <= 1).to_owned(),
             id: id.clone(),
         })
     };

@@ -78,7 +78,7 @@ fn physical(
     before: &AgentStatus,
     now: Timestamp,
 ) -> FileStatus {
-    let wanted = hash(file.text.as_str());
+    let wanted = hash(file.text.ours());
     let earlier = before.files.iter().find(|file| file.name == name);
     if let (false, Some(earlier), FilePolicy::Managed) = (outcome.plan.files_compared, earlier, file.policy) {
         // Not compared in this pass: what was told of it stays, of the content that it was told of.
@@ -153,7 +153,7 @@ fn physical(
 /// Nothing was planned for it: it is as wanted, or its difference is not looked at.
 fn is_as_wanted(file: &File, found: Option<&Fact<Found>>, earlier: Option<&FileStatus>) -> FileState {
     let is_so = match found {
-        Some(Fact::Known(Found { hash: found, .. })) => *found == hash(file.text.as_str()),
+        Some(Fact::Known(Found { hash: found, .. })) => *found == hash(file.text.ours()),
         Some(Fact::Absent | Fact::Unknown) | None => false,
     };
     match (is_so, earlier) {

@@ -11,7 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::News;
 use super::condition::{Book, Finding, Truth, find, fit, whole_seconds};
-use super::progress::{self, Before};
+use super::progress;
 use super::reason::Reason;
 use crate::desired::agent::{Desired, Snapshot, Wish};
 use crate::execute::agent::{Came, Outcome};
@@ -51,22 +51,15 @@ pub fn of(snapshot: &Snapshot, desired: &Desired, observed: &Observed, outcome: 
     }
     let ready = words::ready(snapshot, desired, observed, outcome);
     let files = files::of(desired, observed, outcome, before, now);
-    let progress = progress::of(
-        Before {
-            conditions: &before.conditions,
-            generation: before.observed_generation,
-        },
-        agent.metadata.generation,
-        &ready,
-        now,
-    );
     let wake = wake(desired, outcome);
     let book = Book {
         before: &before.conditions,
         generation: agent.metadata.generation,
         now,
     };
-    let mut conditions = progress.conditions;
+    let same_spec = before.observed_generation == agent.metadata.generation;
+    let (mut conditions, patience) = progress::of(&book, same_spec, &ready);
+    let is_stalled = find(&conditions, condition::STALLED).is_some();
     conditions.extend([
         book.write(
             condition::PROVISIONED,
@@ -90,7 +83,7 @@ pub fn of(snapshot: &Snapshot, desired: &Desired, observed: &Observed, outcome: 
             .or_else(|| before.last_handled_reconcile_at.clone()),
         last_handled_request: handled(desired, observed, agent, names::RECONCILE_AT)
             .or_else(|| before.last_handled_request.clone()),
-        phase: Some(phase(desired, &ready, progress.is_stalled)),
+        phase: Some(phase(desired, &ready, is_stalled)),
         agent_id: place.map(|place| place.agent.to_string()),
         session_key: place.map(|place| place.session().as_str().to_owned()),
         workspace: place.map(|place| place.workspace.clone()),
@@ -114,7 +107,7 @@ pub fn of(snapshot: &Snapshot, desired: &Desired, observed: &Observed, outcome: 
     };
     Report {
         news: news(&before.conditions, &ready, outcome),
-        look_again: look_again(outcome, progress.patience, desired, observed),
+        look_again: look_again(outcome, patience, desired, observed),
         status,
     }
 }

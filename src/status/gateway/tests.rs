@@ -1,6 +1,6 @@
 //! What is told of a Gateway, in words (snapshots) and over several passes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::ByteString;
@@ -13,8 +13,9 @@ use crate::gateway::contract::V2026_9_6;
 use crate::gateway::guard::Hold;
 use crate::gateway::trouble::{PairingRequest, TlsTrouble};
 use crate::gateway::{Link, Version};
-use crate::resource::GatewaySpec;
+use crate::resource::agent::{Binding, Entry, Phase};
 use crate::resource::reference::{CaBundleKind, CaBundleRef, SecretKeyRef};
+use crate::resource::{Agent, AgentSpec, AgentStatus, Board, BoardSpec, GatewaySpec};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -54,6 +55,9 @@ fn snapshot(gateway: Gateway) -> Snapshot {
         token: document(&[("token", "right")]),
         ca_bundle: Fact::Unknown,
         device: Fact::Absent,
+        agents: Vec::new(),
+        boards: Vec::new(),
+        main: Fact::Unknown,
     }
 }
 
@@ -70,7 +74,10 @@ fn pass(snapshot: &Snapshot, state: Option<State>, second: i64) -> Report {
     of(
         snapshot,
         &desired,
-        &Observed { link },
+        &Observed {
+            link,
+            preserved: BTreeSet::new(),
+        },
         &Outcome::default(),
         at(second),
     )
@@ -102,16 +109,20 @@ fn status_of<'a>(report: &'a Report, kind: &str) -> Option<(&'a str, &'a str)> {
 
 /// One line a condition, as a reader of `kubectl describe` sees it.
 fn story(report: &Report) -> String {
-    let lines = report.status.conditions.iter().map(|condition| {
-        let Condition {
-            type_,
-            status,
-            reason,
-            message,
-            ..
-        } = condition;
-        format!("{type_:13} {status:7} {reason}: {message}\n")
-    });
+    // Of the main agent there are tests of its own.
+    let conditions = report.status.conditions.iter();
+    let lines = conditions
+        .filter(|found| found.type_ != condition::MAIN_AGENT)
+        .map(|condition| {
+            let Condition {
+                type_,
+                status,
+                reason,
+                message,
+                ..
+            } = condition;
+            format!("{type_:13} {status:7} {reason}: {message}\n")
+        });
     let news = report.news.iter().map(
         |News {
              warning,
@@ -270,7 +281,7 @@ fn what_waits_is_reconciling_and_after_five_minutes_stalled() {
         Some(("True", "ConnectionRefused"))
     );
     assert_eq!(status_of(&first, "Stalled"), None);
-    assert_eq!(first.look_again, Some(PATIENCE));
+    assert_eq!(first.look_again, Some(progress::PATIENCE));
     then(&mut snapshot, &first);
     let later = pass(&snapshot, down(), 299);
     assert_eq!(later.status, first.status);
@@ -388,6 +399,7 @@ fn a_connection_that_stands_outlives_an_unreadable_secret_in_the_status_too() {
             answers: wanted,
             state: up("2026.9.6"),
         }),
+        preserved: BTreeSet::new(),
     };
     let report = of(&snapshot, &desired, &observed, &Outcome::default(), at(10));
     assert_eq!(report.status, connected.status);
@@ -510,4 +522,255 @@ fn versions_below_the_minimum_are_stalled_and_unknown_ones_are_not() {
         Some(("Unknown", "VersionUnknown"))
     );
     assert_eq!(status_of(&unknown, "Ready"), Some(("True", "Connected")));
+}
+
+fn main_of(gateway: &Gateway) -> Agent {
+    serde_json::from_value(desired::main_agent::object(gateway)).unwrap()
+}
+
+fn agent(name: &str, phase: Phase, is_ready: bool) -> Arc<Agent> {
+    let mut agent = Agent::new(name, AgentSpec::default());
+    let ready = Condition {
+        type_: condition::READY.into(),
+        status: if is_ready { "True" } else { "False" }.into(),
+        reason: "Whatever".into(),
+        message: String::new(),
+        last_transition_time: Time(at(0)),
+        observed_generation: None,
+    };
+    agent.status = Some(AgentStatus {
+        phase: Some(phase),
+        conditions: vec![ready],
+        ..AgentStatus::default()
+    });
+    Arc::new(agent)
+}
+
+fn provisioned(agent: &Arc<Agent>, id: &str) -> Arc<Agent> {
+    let mut agent = agent.as_ref().clone();
+    let status = agent.status.get_or_insert_default();
+    status.binding = Some(Binding {
+        agent_id: id.into(),
+        ..Binding::default()
+    });
+    status.entry = Some(Entry::default());
+    Arc::new(agent)
+}
+
+/// The Gateway with its uid, held and being deleted.
+fn deleted(change: impl FnOnce(&mut Gateway)) -> Snapshot {
+    let mut gateway = harbour();
+    gateway.metadata.uid = Some("u1".into());
+    gateway.metadata.finalizers = Some(vec![names::FINALIZER.into()]);
+    gateway.metadata.deletion_timestamp = Some(Time(at(0)));
+    change(&mut gateway);
+    let main = provisioned(&Arc::new(main_of(&gateway)), "mc-gateway-1");
+    Snapshot {
+        agents: vec![Arc::clone(&main)],
+        main: Fact::Known(main),
+        ..snapshot(gateway)
+    }
+}
+
+/// What Ready and MainAgent say.
+fn ends(report: &Report) -> String {
+    let kinds = [
+        condition::READY,
+        condition::RECONCILING,
+        condition::STALLED,
+        condition::MAIN_AGENT,
+    ];
+    let said = kinds
+        .iter()
+        .filter_map(|kind| find(&report.status.conditions, kind));
+    said.map(|found| {
+        format!(
+            "{:11} {:7} {}: {}\n",
+            found.type_, found.status, found.reason, found.message
+        )
+    })
+    .collect()
+}
+
+#[test]
+fn every_way_out_in_words() {
+    let mut told = Vec::new();
+    let mut tell = |what: &str, snapshot: &Snapshot, state| {
+        told.push(format!("-- {what}\n{}", ends(&pass(snapshot, state, 0))));
+    };
+    let up = || Some(up("2026.9.6"));
+    let with_others = |mut snapshot: Snapshot| {
+        snapshot.agents.push(agent("triage", Phase::Ready, true));
+        snapshot
+            .boards
+            .push(Arc::new(Board::new("ops", BoardSpec::default())));
+        snapshot
+    };
+    tell("in use", &with_others(deleted(|_| {})), up());
+    tell(
+        "in use, of a hundred",
+        &{
+            let mut snapshot = deleted(|_| {});
+            snapshot
+                .agents
+                .extend((0..100).map(|nth| agent(&format!("agent-{nth}"), Phase::Ready, true)));
+            snapshot
+        },
+        up(),
+    );
+    tell("its main agent goes", &deleted(|_| {}), up());
+    tell("suspended", &deleted(|gateway| gateway.spec.suspend = true), up());
+    tell(
+        "forced",
+        &with_others(deleted(|gateway| {
+            let force = (names::FORCE_DELETE.to_owned(), "true".to_owned());
+            gateway.metadata.annotations = Some([force].into());
+        })),
+        up(),
+    );
+    tell(
+        "cut off",
+        &Snapshot {
+            token: Fact::Absent,
+            ..deleted(|_| {})
+        },
+        None,
+    );
+    tell(
+        "cut off, but others stay",
+        &with_others(Snapshot {
+            token: Fact::Absent,
+            ..deleted(|_| {})
+        }),
+        None,
+    );
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn the_main_agent_in_words() {
+    let mut told = Vec::new();
+    let mut gateway = harbour();
+    gateway.metadata.uid = Some("u1".into());
+    let theirs = Arc::new(Agent::new("harbour-main", AgentSpec::default()));
+    let failed = |why: &str| Outcome {
+        main_not_stored: Some(why.into()),
+        failed: Some(crate::cluster::Error::TimedOut),
+        ..Outcome::default()
+    };
+    let cases = [
+        (
+            "kept",
+            Fact::Known(Arc::new(main_of(&gateway))),
+            Outcome::default(),
+        ),
+        ("made", Fact::Absent, Outcome::default()),
+        (
+            "not made",
+            Fact::Absent,
+            failed("the API server refused: no right"),
+        ),
+        ("taken", Fact::Known(theirs), Outcome::default()),
+    ];
+    for (what, main, outcome) in cases {
+        let snapshot = Snapshot {
+            main,
+            ..snapshot(gateway.clone())
+        };
+        let desired = desired::gateway::of(&snapshot);
+        let link = Fact::Known(Link {
+            answers: desired.connection.clone().unwrap(),
+            state: up("2026.9.6"),
+        });
+        let observed = Observed {
+            link,
+            preserved: BTreeSet::new(),
+        };
+        let report = of(&snapshot, &desired, &observed, &outcome, at(0));
+        let news: Vec<_> = report.news.iter().map(|news| news.reason.to_string()).collect();
+        told.push(format!(
+            "-- {what}: {:?}, events {news:?}\n{}",
+            report.status.main_agent,
+            ends(&report)
+        ));
+    }
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn agents_are_counted_by_readiness_and_by_phase() {
+    let mut snapshot = snapshot(harbour());
+    snapshot.agents = vec![
+        agent("a", Phase::Active, true),
+        agent("b", Phase::Active, true),
+        agent("c", Phase::Failed, false),
+        Arc::new(Agent::new("d", AgentSpec::default())),
+    ];
+    let first = pass(&snapshot, Some(up("2026.9.6")), 0);
+    let counts = first.status.agents.clone().unwrap();
+    assert_eq!(
+        (counts.summary.as_str(), counts.total, counts.ready),
+        ("2/4", 4, 2)
+    );
+    assert_eq!(
+        counts.phases,
+        [("Active".to_owned(), 2), ("Failed".to_owned(), 1)].into()
+    );
+    then(&mut snapshot, &first);
+    snapshot.agents.push(agent("e", Phase::Idle, true));
+    let second = pass(&snapshot, Some(up("2026.9.6")), 5);
+    assert!(differ_only_in_counts(Some(&first.status), &second.status));
+    // Also while a new process connects: what is counted is known without the gateway.
+    let connecting = pass(&snapshot, Some(State::Connecting), 5);
+    assert!(differ_only_in_counts(Some(&first.status), &connecting.status));
+}
+
+#[test]
+fn heartbeats_kept_alive_are_remembered_until_our_last_agent_has_left() {
+    let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    let keeps = |agents: &[Arc<Agent>], before: &[&str], now: &[&str]| {
+        agents::preserved(agents, &ids(before), &ids(now).into_iter().collect())
+    };
+    let ours = [provisioned(&agent("a", Phase::Ready, true), "mc-1")];
+    assert_eq!(keeps(&ours, &["main"], &["ops"]), ids(&["main", "ops"]));
+    // A new process has seen no commit yet.
+    assert_eq!(keeps(&ours, &["main"], &[]), ids(&["main"]));
+    // The first write is on its way, and its agent's status is still to come.
+    assert_eq!(keeps(&[], &[], &["main"]), ids(&["main"]));
+    assert_eq!(keeps(&[], &["main"], &[]), ids(&[]));
+    let many: Vec<String> = (0..1500).map(|nth| format!("agent-{nth}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(keeps(&ours, &[], &many).len(), 1000);
+}
+
+#[test]
+fn what_cannot_be_cleaned_up_is_given_ten_minutes() {
+    let mut snapshot = Snapshot {
+        token: Fact::Absent,
+        ..deleted(|_| {})
+    };
+    let mut lets_go = |second| {
+        let desired = desired::gateway::of(&snapshot);
+        let observed = Observed {
+            link: Fact::Absent,
+            preserved: BTreeSet::new(),
+        };
+        let plan = crate::plan::gateway::between(&desired, &observed, at(second));
+        let report = pass(&snapshot, None, second);
+        then(&mut snapshot, &report);
+        let goes = plan
+            .actions
+            .iter()
+            .any(|action| matches!(action, crate::plan::gateway::Action::LetGo { .. }));
+        (goes, report.look_again)
+    };
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(lets_go(100), (false, seconds(601)));
+    assert_eq!(lets_go(500), (false, seconds(201)));
+    assert_eq!(lets_go(699), (false, seconds(2)));
+    assert!(lets_go(700).0);
+    assert_eq!(
+        Reason::CredentialsGone.to_string(),
+        desired::leaving::CREDENTIALS_GONE
+    );
 }

@@ -1,0 +1,258 @@
+//! What passes would come to, for people: not the next step, but all that differs between what is asked for and what is
+//! there.
+
+use std::fmt;
+
+use serde_json::Value;
+use similar::TextDiff;
+
+use super::entry::Wanted;
+use super::files;
+use crate::desired::agent::{Content, Desired, Obstacle, Wish};
+use crate::fact::Fact;
+use crate::gateway::configuration::Entry;
+use crate::observed::agent::{Found, Line, Observed};
+use crate::resource::agent::{FileState, WakeState};
+use crate::resource::settings::{DeletionPolicy, FilePolicy};
+
+/// All that would change for one agent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    pub changes: Vec<Change>,
+    /// Why no more can be said, or done.
+    pub blocked: Option<Blocked>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Blocked {
+    Obstacle(Obstacle),
+    /// The gateway could not be looked at.
+    NotLookedAt,
+    Suspended,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    MintToken,
+    /// There is no entry yet.
+    NewEntry,
+    /// A setting of the entry; the values where they are no secret.
+    Setting {
+        path: String,
+        from: Option<String>,
+        to: Option<String>,
+    },
+    Bindings,
+    NewFile {
+        name: String,
+        lines: usize,
+    },
+    File {
+        name: String,
+        diff: Diff,
+    },
+    Wake,
+    /// Out of the gateway; perhaps with its workspace.
+    Remove {
+        with_workspace: bool,
+    },
+}
+
+/// A difference of two texts, without the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diff {
+    pub added: usize,
+    pub removed: usize,
+    pub unified: String,
+}
+
+pub fn explain(desired: &Desired, observed: &Observed) -> Explanation {
+    let mut changes = Vec::new();
+    let blocked = match &desired.wish {
+        _ if desired.hold.is_some() => Some(Blocked::Suspended),
+        Wish::Gone(departure) if departure.policy == DeletionPolicy::Delete => {
+            removal(&mut changes, desired, observed, departure.with_workspace)
+        }
+        Wish::Gone(_) => None,
+        Wish::Retired => removal(&mut changes, desired, observed, false),
+        Wish::Present { paused } => present(&mut changes, desired, observed, *paused),
+    };
+    Explanation { changes, blocked }
+}
+
+fn removal(
+    changes: &mut Vec<Change>,
+    desired: &Desired,
+    observed: &Observed,
+    with_workspace: bool,
+) -> Option<Blocked> {
+    let (Ok(place), Fact::Known(configuration)) = (&desired.place, &observed.configuration) else {
+        return desired.promises.entered.then_some(Blocked::NotLookedAt);
+    };
+    if configuration.entries.contains_key(&place.agent) {
+        changes.push(Change::Remove { with_workspace });
+    }
+    None
+}
+
+fn present(
+    changes: &mut Vec<Change>,
+    desired: &Desired,
+    observed: &Observed,
+    paused: bool,
+) -> Option<Blocked> {
+    let (place, content) = match (&desired.place, &desired.content) {
+        (Ok(place), Ok(content)) => (place, content),
+        (Err(obstacle), _) | (_, Err(obstacle)) => return Some(Blocked::Obstacle(obstacle.clone())),
+    };
+    if desired.token.found == Fact::Absent {
+        changes.push(Change::MintToken);
+    }
+    let (Line::Up(contract), Fact::Known(configuration)) = (&observed.line, &observed.configuration) else {
+        return Some(Blocked::NotLookedAt);
+    };
+    let wanted = Wanted {
+        place,
+        content,
+        contract,
+        configuration,
+    };
+    let difference = wanted.difference(desired);
+    match configuration.entries.get(&place.agent) {
+        None => changes.push(Change::NewEntry),
+        Some(there) => settings(changes, "", &difference.settings, there),
+    }
+    if difference.bindings_differ {
+        changes.push(Change::Bindings);
+    }
+    let blocked = of_files(changes, desired, observed, content, difference.is_there);
+    let wake = desired.promises.wake.as_ref();
+    let is_open = wake.is_none_or(|wake| wake.state == Some(WakeState::Intended));
+    let is_other =
+        wake.is_some_and(|wake| wake.content.as_deref() != Some(content.files.wake_content.as_str()));
+    if !paused && (is_open || is_other) {
+        changes.push(Change::Wake);
+    }
+    blocked
+}
+
+fn of_files(
+    changes: &mut Vec<Change>,
+    desired: &Desired,
+    observed: &Observed,
+    content: &Content,
+    is_there: bool,
+) -> Option<Blocked> {
+    let mut blocked = None;
+    for (name, file) in &content.files.files {
+        let before = desired.promises.files.get(name);
+        let is_agents = before.is_some_and(|before| before.state == FileState::Seeded);
+        let found = match observed.files.get(name) {
+            // Without an entry there is no workspace.
+            None if !is_there => &Fact::Absent,
+            Some(found) => found,
+            None => &Fact::Unknown,
+        };
+        let new = || Change::NewFile {
+            name: name.clone(),
+            lines: file.text.ours().lines().count(),
+        };
+        match (file.policy, found) {
+            (FilePolicy::Ignored, _) | (FilePolicy::SeedOnce, Fact::Known(_)) => {}
+            (FilePolicy::SeedOnce, Fact::Absent) if is_agents => {}
+            (FilePolicy::SeedOnce | FilePolicy::Managed, Fact::Absent) => changes.push(new()),
+            (FilePolicy::SeedOnce | FilePolicy::Managed, Fact::Unknown) => {
+                blocked = Some(Blocked::NotLookedAt);
+            }
+            (FilePolicy::Managed, Fact::Known(found)) => {
+                if let Some(wanted) = files::missing_of(&file.text, &Fact::Known(found.clone())) {
+                    let Found {
+                        hash: _,
+                        told: _,
+                        content,
+                    } = found;
+                    let there = content.as_deref().unwrap_or_default();
+                    changes.push(Change::File {
+                        name: name.clone(),
+                        diff: Diff::between(there, &wanted, desired),
+                    });
+                }
+            }
+        }
+    }
+    blocked
+}
+
+impl Diff {
+    fn between(there: &str, wanted: &str, desired: &Desired) -> Self {
+        let masked = |text: &str| match &desired.token.found {
+            Fact::Known(token) => text.replace(token.reveal(), "[token]"),
+            Fact::Absent | Fact::Unknown => text.to_owned(),
+        };
+        let (there, wanted) = (masked(there), masked(wanted));
+        let diff = TextDiff::from_lines(&there, &wanted);
+        let count = |tag| {
+            diff.iter_all_changes()
+                .filter(|change| change.tag() == tag)
+                .count()
+        };
+        Self {
+            added: count(similar::ChangeTag::Insert),
+            removed: count(similar::ChangeTag::Delete),
+            unified: diff.unified_diff().context_radius(2).to_string(),
+        }
+    }
+}
+
+/// Of settings that anybody may see the values are shown; of `config` only which one differs.
+fn settings(changes: &mut Vec<Change>, at: &str, patch: &Entry, there: &Entry) {
+    for (key, wanted) in patch {
+        let path = if at.is_empty() {
+            key.clone()
+        } else {
+            format!("{at}.{key}")
+        };
+        let found = there.get(key);
+        if let (Value::Object(wanted), Some(Value::Object(found))) = (wanted, found) {
+            settings(changes, &path, wanted, found);
+            continue;
+        }
+        let root = path.split('.').next().unwrap_or_default();
+        let is_plain =
+            ["name", "workspace", "model", "heartbeat"].contains(&root) && !path.ends_with("prompt");
+        let shown = |value: &Value| match value {
+            Value::Null => None,
+            Value::String(text) if is_plain => Some(text.clone()),
+            other if is_plain => Some(other.to_string()),
+            _ => Some("…".to_owned()),
+        };
+        changes.push(Change::Setting {
+            from: found.and_then(shown),
+            to: shown(wanted),
+            path,
+        });
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MintToken => write!(out, "+ token"),
+            Self::NewEntry => write!(out, "+ entry"),
+            Self::Setting { path, from, to } => match (from, to) {
+                (Some(from), Some(to)) => write!(out, "~ entry {path} {from} -> {to}"),
+                (None, Some(to)) => write!(out, "+ entry {path} {to}"),
+                (Some(from), None) => write!(out, "- entry {path} {from}"),
+                (None, None) => write!(out, "~ entry {path}"),
+            },
+            Self::Bindings => write!(out, "~ bindings"),
+            Self::NewFile { name, lines } => write!(out, "+ {name} (+{lines})"),
+            Self::File { name, diff } => write!(out, "~ {name} (+{} -{})", diff.added, diff.removed),
+            Self::Wake => write!(out, "> wake"),
+            Self::Remove { with_workspace: true } => write!(out, "- agent and its workspace"),
+            Self::Remove {
+                with_workspace: false,
+            } => write!(out, "- agent"),
+        }
+    }
+}

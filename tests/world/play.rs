@@ -1,0 +1,313 @@
+//! Plays a scenario: once undisturbed, then once for each blow to each of its effects, and judges each run.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::blow::{Blow, Point};
+use crate::clock::Clock;
+use crate::evidence;
+use crate::ledger::{Effect, Ledger, Whose};
+use crate::picture::Picture;
+use crate::sabotage::Sabotage;
+use crate::scenario::{Scenario, So, Step};
+use crate::world::World;
+
+/// Nothing was done to the outside for so long: it rests. Longer than any call is waited for.
+const REST: Duration = Duration::from_secs(75);
+/// How long it may take until it does, after any one blow.
+const PATIENCE: Duration = Duration::from_secs(20 * 60);
+/// In the end nothing at all is written for so long: longer than a Gateway is left alone (six minutes at most).
+const QUIET: Duration = Duration::from_secs(6 * 60 + 30);
+
+/// What a run came to.
+struct Played {
+    /// One for each rest, and one for the end.
+    pictures: Vec<Picture>,
+    effects: Vec<Effect>,
+    made: BTreeMap<String, u32>,
+    reads: u64,
+}
+
+/// What a world looked like that is not as it should be.
+#[derive(Debug)]
+struct Divergence(String);
+
+/// What was shown of a scenario.
+struct Shown {
+    effects: usize,
+    reads: u64,
+    runs: usize,
+    divergences: Vec<Divergence>,
+}
+
+/// Every blow to every effect; what diverges is told, and fails the test that called.
+pub(crate) fn every_blow(scenario: &Scenario) {
+    let Shown {
+        effects,
+        reads,
+        runs,
+        divergences,
+    } = play(scenario, Sabotage::None);
+    evidence::record(
+        "world",
+        &format!("effects: {}", scenario.name),
+        effects as u64,
+        &format!("{runs} runs, {} diverge; beside {reads} reads", divergences.len()),
+    );
+    evidence::record(
+        "world",
+        "runs, each effect killed before and after, or unanswered",
+        runs as u64,
+        "",
+    );
+    evidence::record("world", "runs that diverge", divergences.len() as u64, "");
+    if !divergences.is_empty() {
+        let mut told = String::new();
+        let (whole, rest) = divergences.split_at(divergences.len().min(2));
+        for Divergence(what) in whole {
+            writeln!(told, "{what}").unwrap();
+        }
+        for Divergence(what) in rest {
+            let shown = what.split("The last effects:").next().unwrap();
+            writeln!(told, "{shown}").unwrap();
+        }
+        panic!(
+            "{}: {} of {runs} runs diverge\n{told}",
+            scenario.name,
+            divergences.len()
+        );
+    }
+}
+
+/// A controller that is broken on purpose: some run must diverge.
+pub(crate) fn finds_out(scenario: &Scenario, sabotage: Sabotage) {
+    let shown = play(scenario, sabotage);
+    let found = shown.divergences.len();
+    assert!(
+        found > 0,
+        "{}: nobody noticed {sabotage:?} in {} runs",
+        scenario.name,
+        shown.runs
+    );
+    evidence::record(
+        "world",
+        "controllers broken on purpose that are found out",
+        1,
+        &format!("{sabotage:?}: {found} of {} runs", shown.runs),
+    );
+}
+
+fn play(scenario: &Scenario, sabotage: Sabotage) -> Shown {
+    let reference = run(scenario, None, None, Sabotage::None)
+        .unwrap_or_else(|Divergence(what)| panic!("{}, undisturbed: {what}", scenario.name));
+    let blows = reference.effects.iter().enumerate().flat_map(|(at, effect)| {
+        let blows: &[Blow] = match effect.whose {
+            Whose::Api => &Blow::OF_THE_API,
+            Whose::Gateway => &Blow::OF_A_GATEWAY,
+        };
+        blows
+            .iter()
+            .map(move |blow| (format!("{} {blow}", at + 1), Some((effect.point.clone(), *blow))))
+    });
+    // Also undisturbed once more, with other delays: otherwise nothing is known of what may differ.
+    let all = std::iter::once(("again".to_owned(), None)).chain(blows);
+    let chosen: VecDeque<_> = all
+        .filter(|(run, _)| wanted_run().is_none_or(|wanted| wanted == *run))
+        .collect();
+    let runs = chosen.len();
+    let left = Mutex::new(chosen);
+    let divergences = Mutex::new(Vec::new());
+    let next = || left.lock().unwrap().pop_front();
+    std::thread::scope(|threads| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            threads.spawn(|| {
+                while let Some((named, blow)) = next() {
+                    let what = match &blow {
+                        Some((point, blow)) => format!("{blow} {point}"),
+                        None => "undisturbed".to_owned(),
+                    };
+                    if let Err(Divergence(why)) = run(scenario, Some(&reference), blow, sabotage) {
+                        let again = format!("WORLD_SEED={} WORLD_POINT='{named}'", seed());
+                        let told = format!("{}, {what} ({again} plays it again)\n{why}", scenario.name);
+                        divergences.lock().unwrap().push(Divergence(told));
+                    }
+                }
+            });
+        }
+    });
+    Shown {
+        effects: reference.effects.len(),
+        reads: reference.reads,
+        runs,
+        divergences: divergences.into_inner().unwrap(),
+    }
+}
+
+/// `reference`: the undisturbed run that this one must come to.
+fn run(
+    scenario: &Scenario,
+    reference: Option<&Played>,
+    blow: Option<(Point, Blow)>,
+    sabotage: Sabotage,
+) -> Result<Played, Divergence> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    // The same delays lead to the same point; undisturbed once more, others show what may differ.
+    let again = reference.is_some() && blow.is_none();
+    let seed = seed() + u64::from(again);
+    runtime.block_on(async {
+        let clock = Clock::starting_now();
+        let ledger = Ledger::new(clock, blow);
+        let world = World::begin(scenario, ledger, clock, seed, sabotage).await;
+        let run = Run { world, reference };
+        run.play(scenario).await
+    })
+}
+
+struct Run<'a> {
+    world: World,
+    reference: Option<&'a Played>,
+}
+
+impl Run<'_> {
+    async fn play(&self, scenario: &Scenario) -> Result<Played, Divergence> {
+        let World { ledger, gateways, .. } = &self.world;
+        let mut pictures = Vec::new();
+        for (number, step) in scenario.steps.iter().enumerate() {
+            ledger.enter(number + 1);
+            match step {
+                Step::Apply(text) => self.world.apply(text).await,
+                Step::Delete(what) => self.world.delete(what).await,
+                Step::Gateway(host, deed) => gateways.at(host).perform(deed()),
+                Step::Seconds(seconds) => sleep(Duration::from_secs(*seconds)).await,
+                Step::Rest(wanted) => pictures.push(self.rest(number + 1, wanted, pictures.len()).await?),
+            }
+        }
+        pictures.push(self.quiet(pictures.last()).await?);
+        if wanted_run().is_some() {
+            evidence::say(&format!("all of it:\n{}", ledger.told(0, usize::MAX)));
+        }
+        if let Some((point, blow)) = ledger.missed() {
+            return Err(self.diverges(&format!("{blow} {point}: it never came to that")));
+        }
+        let made = ledger.made();
+        if let Some(reference) = self.reference
+            && reference.made != made
+        {
+            let told = format!(
+                "made otherwise than undisturbed: {made:?} instead of {:?}",
+                reference.made
+            );
+            return Err(self.diverges(&told));
+        }
+        Ok(Played {
+            pictures,
+            effects: ledger.effects(),
+            made,
+            reads: ledger.reads(),
+        })
+    }
+
+    /// Waits until nothing is written any more, and all is as wanted: as in the undisturbed run, if this is not that one.
+    async fn rest(&self, step: usize, wanted: &[So], at: usize) -> Result<Picture, Divergence> {
+        const LOOK_EVERY: Duration = Duration::from_secs(5);
+        let ledger = &self.world.ledger;
+        let begun = Instant::now();
+        let (mut count, mut since) = (ledger.count(), begun);
+        let mut told = String::new();
+        loop {
+            sleep(LOOK_EVERY).await;
+            if let Some(why) = ledger.trouble() {
+                return Err(self.diverges(&why));
+            }
+            if ledger.count() != count {
+                (count, since) = (ledger.count(), Instant::now());
+            }
+            let over = begun.elapsed() > PATIENCE;
+            if since.elapsed() < REST && !over {
+                continue;
+            }
+            let picture = Picture::of(&self.world).await;
+            let missing = self.missing(&picture, wanted, at);
+            if missing.is_empty() && !over {
+                return Ok(picture);
+            }
+            if wanted_run().is_some() && told != missing {
+                let shown = self.world.clock.shown();
+                evidence::say(&format!("{shown}  step {step}, not yet so:\n{missing}"));
+                told.clone_from(&missing);
+            }
+            if over {
+                let minutes = PATIENCE.as_secs() / 60;
+                return Err(self.diverges(&format!("step {step}: not so after {minutes} min:\n{missing}")));
+            }
+        }
+    }
+
+    fn missing(&self, picture: &Picture, wanted: &[So], at: usize) -> String {
+        let unmet = wanted.iter().filter(|so| !so.holds(picture));
+        let mut told: String = unmet.map(|so| format!("  {so:?} does not hold\n")).collect();
+        match self.reference {
+            Some(reference) => told += &reference.pictures[at].difference(picture),
+            None if !told.is_empty() => told += &picture.summary(),
+            None => {}
+        }
+        told
+    }
+
+    /// Nothing at all is written any more, and nothing changes.
+    async fn quiet(&self, last: Option<&Picture>) -> Result<Picture, Divergence> {
+        let ledger = &self.world.ledger;
+        let before = ledger.count();
+        sleep(QUIET).await;
+        if let Some(why) = ledger.trouble() {
+            return Err(self.diverges(&why));
+        }
+        if ledger.count() != before {
+            let told = format!(
+                "it had come to rest, and then it wrote:\n{}",
+                ledger.told(before, 10)
+            );
+            return Err(self.diverges(&told));
+        }
+        let picture = Picture::of(&self.world).await;
+        match last {
+            Some(last) if *last != picture => {
+                let told = format!(
+                    "it had come to rest, and then it changed:\n{}",
+                    last.difference(&picture)
+                );
+                Err(self.diverges(&told))
+            }
+            Some(_) | None => Ok(picture),
+        }
+    }
+
+    fn diverges(&self, why: &str) -> Divergence {
+        Divergence(format!(
+            "{why}\nThe last effects:\n{}",
+            self.world.ledger.told(0, 30)
+        ))
+    }
+}
+
+/// Of the delays, and of the simulated gateways.
+fn seed() -> u64 {
+    variable("WORLD_SEED").map_or(1, |text| text.parse().unwrap())
+}
+
+/// One run alone: `3 killed before`, `again`.
+fn wanted_run() -> Option<String> {
+    variable("WORLD_POINT")
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,4 @@
+//! The scenarios, and the tests that play them.
+
+mod agents;
+mod gateways;
