@@ -88,6 +88,7 @@ impl Stage {
             dial: Arc::new(self.clone()),
             guard: Guard::default(),
             device_tokens: Arc::new(InMemory::default()),
+            commit_meter: Arc::new(|_| {}),
             meter: Arc::new(|_, _| {}),
         };
         let wanted = Wanted {

@@ -100,6 +100,7 @@ impl Operator {
             }),
             guard: Guard::default(),
             device_tokens: self.tokens.clone(),
+            commit_meter: Arc::new(|_| {}),
             meter: Arc::new(move |method, outcome| {
                 let counts = method == "connect" && outcome == Outcome::Refused;
                 refused.fetch_add(usize::from(counts), Ordering::SeqCst);

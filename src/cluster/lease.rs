@@ -54,7 +54,7 @@ enum Turn {
 #[derive(Debug, thiserror::Error)]
 enum LeaseError {
     #[error(
-        "the API server refused: {}. The Role quartermaster-lease of deploy/rbac.yaml, bound in that namespace, allows it",
+        "the API server refused: {}. The Role quartermaster-lease of deploy/base/rbac.yaml, bound in that namespace, allows it",
         .0.message
     )]
     Refused(Box<kube::core::Status>),

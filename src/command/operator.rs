@@ -56,6 +56,10 @@ pub(super) async fn operate(client: kube::Client, plan: Plan) {
             let metrics = metrics.clone();
             move |method, outcome| metrics.gateway_call(method, outcome)
         }),
+        commit_meter: Arc::new({
+            let metrics = metrics.clone();
+            move |changes| metrics.committed(changes)
+        }),
     };
     join_all(scopes.into_iter().map(|scope| {
         let means = Means {
@@ -113,6 +117,7 @@ pub async fn watch_over(scope: Scope, means: Means, stop: CancellationToken) {
     }
     let (sessions, said) = Sessions::new(surroundings, seeds);
     let (stores, touches) = cluster.look(&scope);
+    metrics.count(stores.agents.clone());
     let (desk, again) = Desk::begin(&cluster, &scope, token_cost);
     let world = Arc::new(World {
         cluster,

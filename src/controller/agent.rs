@@ -27,9 +27,10 @@ use crate::gateway::Contract;
 use crate::observed::agent::Observed;
 use crate::observed::agent::look::{Eyes, look};
 use crate::observed::agent::seen::Seen;
-use crate::resource::agent::Role;
+use crate::resource::agent::{AgentStatus, Role};
 use crate::resource::{Agent, Gateway, names};
 use crate::sessions::Line;
+use crate::telemetry::AgentPass;
 use crate::turns::Turns;
 use crate::{desired, execute, plan, status};
 
@@ -127,6 +128,7 @@ async fn reconcile(agent: Arc<Agent>, world: Arc<World>) -> Result<Action, clust
     };
     let outcome = execute::agent::run(plan, hands).await;
     let report = status::agent::of(&snapshot, &desired, &observed, &outcome);
+    world.metrics.agent(&pass(&snapshot, &outcome, &report.status));
     world
         .cluster
         .report(snapshot.agent.as_ref(), &report.status)
@@ -212,6 +214,22 @@ pub async fn snapshot(agent: Arc<Agent>, world: &World) -> Snapshot {
         base_url: world.base_url.clone(),
         now: (world.clock)(),
         agent,
+    }
+}
+
+/// For the metrics.
+fn pass<'a>(snapshot: &'a Snapshot, outcome: &Outcome, status: &'a AgentStatus) -> AgentPass<'a> {
+    let done = |corrected: bool| {
+        let is_write = |action: &&plan::agent::Action| matches!(action, plan::agent::Action::Write(it) if it.corrects || !corrected);
+        outcome.done().filter(is_write).count()
+    };
+    AgentPass {
+        agent: &snapshot.agent,
+        status,
+        planned: outcome.plan.actions().count(),
+        written: done(false),
+        corrected: done(true),
+        now: snapshot.now,
     }
 }
 

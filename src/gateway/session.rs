@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::address::Address;
-use super::commit::Commits;
+use super::commit::{CommitMeter, Commits};
 use super::configuration::Configuration;
 use super::connection::{CallError, Connection, Ended, Meter, Outcome};
 use super::contract::Contract;
@@ -93,6 +93,7 @@ pub struct Surroundings {
     pub guard: Guard,
     pub device_tokens: Arc<dyn DeviceTokens>,
     pub meter: Meter,
+    pub commit_meter: CommitMeter,
 }
 
 impl Session {
@@ -110,7 +111,8 @@ impl Session {
         let (want, wanted) = watch::channel(wanted);
         let (go_online, online) = watch::channel(None);
         let readings = Readings::start(online.clone());
-        let commits = Commits::start(wanted.clone(), online.clone(), readings.clone(), seed);
+        let meter = Arc::clone(&surroundings.commit_meter);
+        let commits = Commits::start(wanted.clone(), online.clone(), readings.clone(), meter, seed);
         let keeper = Keeper {
             wanted,
             publish,
@@ -397,6 +399,7 @@ impl Keeper {
             guard: _,
             device_tokens: _,
             meter,
+            commit_meter: _,
         } = &self.surroundings;
         let shown = || [target.credentials.token.clone(), other.cloned()];
         let opened = handshake::open(dial.as_ref(), target, &Secrets::of(shown())).await;

@@ -28,6 +28,7 @@ impl Seat {
             dial,
             guard: Guard::default(),
             device_tokens: Arc::new(InMemory::default()),
+            commit_meter: Arc::new(|_| {}),
             meter: Arc::new(move |method, outcome| {
                 let mut calls = counted.lock().unwrap();
                 let (all, in_vain) = calls.entry(method.to_owned()).or_default();

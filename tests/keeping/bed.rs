@@ -152,6 +152,7 @@ impl Bed {
             dial: Arc::new(Pipe(self.gateway.clone())),
             guard: Guard::default(),
             device_tokens: Arc::new(InMemory::default()),
+            commit_meter: Arc::new(|_| {}),
             meter: Arc::new(|_, _| {}),
         }
     }

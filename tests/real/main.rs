@@ -17,8 +17,10 @@
 
 #[macro_use]
 mod bed;
+mod agents;
 mod beds;
 mod conformance;
+mod deploy;
 #[path = "../fleet/mod.rs"]
 mod fleet;
 mod kill;

@@ -27,6 +27,7 @@ async fn session_to(openclaw: &OpenClaw) -> (Session, Calls) {
         dial: Arc::new(Network),
         guard: Guard::default(),
         device_tokens: Arc::new(InMemory::default()),
+        commit_meter: Arc::new(|_| {}),
         meter: Arc::new(move |method, outcome| told.lock().unwrap().push((method.to_owned(), outcome))),
     };
     let wanted = Wanted {

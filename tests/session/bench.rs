@@ -44,6 +44,8 @@ pub(crate) struct Bench {
     pub(crate) refused: Arc<AtomicUsize>,
     /// The configuration's size after each write, as its file would be.
     pub(crate) sizes: Arc<Mutex<Vec<usize>>>,
+    /// How many changes went together in each commit, as its meter was told.
+    pub(crate) commits: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Bench {
@@ -72,12 +74,14 @@ impl Bench {
         });
         let refused = Arc::new(AtomicUsize::new(0));
         let sizes = Arc::new(Mutex::new(vec![size_of(&gateway)]));
-        let session = session_to(&gateway, &refused, &sizes);
+        let commits = Arc::default();
+        let session = session_to(&gateway, &refused, &sizes, &commits);
         let bench = Self {
             gateway,
             session,
             refused,
             sizes,
+            commits,
         };
         bench.online().await;
         bench
@@ -85,7 +89,7 @@ impl Bench {
 
     /// Another process of ours, which remembers nothing.
     pub(crate) async fn second_session(&self) -> Session {
-        let session = session_to(&self.gateway, &self.refused, &self.sizes);
+        let session = session_to(&self.gateway, &self.refused, &self.sizes, &self.commits);
         online(&session).await;
         session
     }
@@ -199,12 +203,15 @@ fn session_to(
     gateway: &SimulatedGateway,
     refused: &Arc<AtomicUsize>,
     sizes: &Arc<Mutex<Vec<usize>>>,
+    commits: &Arc<Mutex<Vec<usize>>>,
 ) -> Session {
+    let commits = Arc::clone(commits);
     let (count, sizes, after) = (Arc::clone(refused), Arc::clone(sizes), gateway.clone());
     let surroundings = Surroundings {
         dial: Arc::new(Pipe(gateway.clone())),
         guard: Guard::default(),
         device_tokens: Arc::new(InMemory::default()),
+        commit_meter: Arc::new(move |changes| commits.lock().unwrap().push(changes)),
         meter: Arc::new(move |method, outcome| {
             count.fetch_add(usize::from(outcome == Outcome::Refused), Ordering::SeqCst);
             if ["config.patch", "agents.delete"].contains(&method) {

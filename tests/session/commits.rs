@@ -42,6 +42,7 @@ async fn fifty_six_agents_are_one_write() {
             1,
             "{contract:?}: what is already so is not written again"
         );
+        assert_eq!(*bench.commits.lock().unwrap(), [56], "{contract:?}: metered once");
     }
 }
 
@@ -67,6 +68,7 @@ async fn a_lost_answer_is_read_back_and_nothing_is_written_twice() {
                     assert_eq!(bench.count(agent), 1, "{told}");
                 }
                 assert!(bench.writes() <= 2, "{told}: {} writes", bench.writes());
+                assert_eq!(*bench.commits.lock().unwrap(), [3], "{told}: one commit");
                 bench.assert_struck(&told);
                 bench.assert_foreign_untouched();
             }

@@ -95,6 +95,7 @@ impl World {
                         dial: gateways.network(&life, sabotage),
                         guard: Guard::default(),
                         device_tokens: Arc::new(InMemory::default()),
+                        commit_meter: Arc::new(|_| {}),
                         meter: Arc::new(|_, _| {}),
                     },
                     metrics,

@@ -16,8 +16,8 @@ use super::patch::{Patch, farewell_of, patch_of};
 use super::queue::{next_batch, next_removal};
 use super::size::Caution;
 use super::{
-    Committed, Deposit, EntryChange, LARGEST, NotCommitted, Preserved, Put, Removal, Removed, TakeOut, gone,
-    words,
+    CommitMeter, Committed, Deposit, EntryChange, LARGEST, NotCommitted, Preserved, Put, Removal, Removed,
+    TakeOut, gone, words,
 };
 use crate::gateway::address::Address;
 use crate::gateway::configuration::Configuration;
@@ -37,6 +37,7 @@ pub(super) struct Committer {
     memory: Memory,
     /// [`Memory::preserved`], for whoever asks.
     preserved: watch::Sender<Preserved>,
+    meter: CommitMeter,
 }
 
 /// What is known of a gateway beside its configuration. Of one at another address nothing of it holds.
@@ -88,6 +89,7 @@ struct Progress {
     caution: Caution,
     /// Nothing in it is against the gateway's schema.
     is_checked: bool,
+    has_written: bool,
 }
 
 impl Progress {
@@ -97,6 +99,7 @@ impl Progress {
             steps: 0,
             caution: Caution::Usual,
             is_checked: false,
+            has_written: false,
         }
     }
 }
@@ -118,6 +121,7 @@ impl Committer {
         online: watch::Receiver<Option<Online>>,
         readings: Readings,
         preserved: watch::Sender<Preserved>,
+        meter: CommitMeter,
         seed: u64,
     ) -> Self {
         let at = wanted.borrow().target.address.clone();
@@ -128,6 +132,7 @@ impl Committer {
             rng: SmallRng::seed_from_u64(seed),
             memory: Memory::of(at),
             preserved,
+            meter,
         }
     }
 
@@ -205,6 +210,9 @@ impl Committer {
             let changes: Vec<EntryChange> = batch.iter().map(|put| put.change.clone()).collect();
             let given_up = match self.attempt(&changes, &mut progress).await {
                 Attempt::Done(patch) => {
+                    if progress.has_written {
+                        (self.meter)(batch.len());
+                    }
                     answer_done(batch, &patch);
                     return None;
                 }
@@ -308,6 +316,7 @@ impl Committer {
             self.memory.preserved.clone_from(&patch.preserved);
             return Attempt::Done(patch);
         }
+        progress.has_written = true;
         self.write(&online, &now, changes, patch, &mut progress.caution)
             .await
     }

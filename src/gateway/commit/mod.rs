@@ -24,6 +24,7 @@ mod write;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -39,6 +40,9 @@ use super::session::{Online, Wanted};
 pub use bindings::Conflict;
 use committer::Committer;
 pub use patch::{Hidden, LeftOut};
+
+/// Told of every commit that wrote something, when it is done: how many changes left together. For metrics.
+pub type CommitMeter = Arc<dyn Fn(usize) + Send + Sync>;
 
 /// What an agent's entry shall hold. A field that is null is removed; a field not named is left as it is.
 #[derive(Clone, PartialEq)]
@@ -228,12 +232,13 @@ impl Commits {
         wanted: watch::Receiver<Wanted>,
         online: watch::Receiver<Option<Online>>,
         readings: Readings,
+        meter: CommitMeter,
         seed: u64,
     ) -> Self {
         let (deposits, taken) = mpsc::channel(LARGEST);
         let at = wanted.borrow().target.address.clone();
         let (tell, preserved) = watch::channel((at.clone(), BTreeSet::new()));
-        tokio::spawn(Committer::new(wanted, online, readings, tell, seed).run(taken));
+        tokio::spawn(Committer::new(wanted, online, readings, tell, meter, seed).run(taken));
         Self {
             deposits,
             at,

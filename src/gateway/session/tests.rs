@@ -145,6 +145,7 @@ fn session(stage: &Stage, wanted: Wanted) -> Session {
         dial: Arc::new(stage.clone()),
         guard: Guard::default(),
         device_tokens: Arc::new(InMemory::default()),
+        commit_meter: Arc::new(|_| {}),
         meter: Arc::new(|_, _| {}),
     };
     Session::start(wanted, surroundings, 7, || {})
@@ -264,6 +265,7 @@ async fn many_wrong_tokens_at_once_cost_three_tries_and_then_the_right_one_is_ac
         dial: Arc::new(stage.clone()),
         guard: Guard::default(),
         device_tokens: Arc::new(InMemory::default()),
+        commit_meter: Arc::new(|_| {}),
         meter: Arc::new(|_, _| {}),
     };
     let sessions: Vec<Session> = (0..8)
@@ -302,6 +304,7 @@ async fn a_request_that_had_to_wait_is_not_forgotten() {
         dial: Arc::new(stage.clone()),
         guard: Guard::default(),
         device_tokens: Arc::new(InMemory::default()),
+        commit_meter: Arc::new(|_| {}),
         meter: Arc::new(|_, _| {}),
     };
     let sessions: Vec<Session> = ["a", "b", "c"]
@@ -332,6 +335,7 @@ async fn the_link_of_an_unreachable_gateway_changes_once_however_often_it_is_tri
         dial: Arc::new(stage.clone()),
         guard: Guard::default(),
         device_tokens: Arc::new(InMemory::default()),
+        commit_meter: Arc::new(|_| {}),
         meter: Arc::new(|_, _| {}),
     };
     let count = Arc::clone(&changes);

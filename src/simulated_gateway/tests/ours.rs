@@ -49,6 +49,7 @@ fn session(gateway: &SimulatedGateway, peer: Peer, token: &str, identity: Identi
         dial: Arc::new(Pipe(gateway.clone(), peer)),
         guard: Guard::default(),
         device_tokens: Arc::new(InMemory::default()),
+        commit_meter: Arc::new(|_| {}),
         meter: Arc::new(|_, _| {}),
     };
     Session::start(wanted, surroundings, 7, || {})

@@ -138,6 +138,8 @@ impl Cluster {
             .arg("--service-cluster-ip-range=10.0.0.0/24")
             // Else a pod is refused until its namespace's default account is there.
             .arg("--disable-admission-plugins=ServiceAccount")
+            // As OpenShift has it: whoever lets an owner be held up must be allowed to.
+            .arg("--enable-admission-plugins=OwnerReferencesPermissionEnforcement")
             .args(match purpose {
                 Purpose::Tests => audited(&folder),
                 Purpose::Figures { .. } => Vec::new(),

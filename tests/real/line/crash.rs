@@ -1,7 +1,5 @@
 //! The operator is killed, stopped, started again, started twice.
 
-use std::collections::BTreeSet;
-
 use super::Line;
 use crate::bed::{Gateway, OpenClaw, eventually, evidence, shared_cluster};
 
@@ -104,15 +102,15 @@ fn of_two_operators_one_acts_and_the_other_takes_over() {
     evidence::record("thin line", "the lease changes hands", 2, "killed, stopped");
 }
 
-fn allow_the_lease(line: &Line<'_>) {
+pub fn allow_the_lease(line: &Line<'_>) {
     let namespace = line.namespace.name();
     let account = format!("--serviceaccount={namespace}:quartermaster");
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac.yaml");
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/base/rbac.yaml");
     let deployed = std::fs::read_to_string(file).unwrap();
     let role = deployed
         .split("---\n")
         .find(|document| document.contains("name: quartermaster-lease") && document.contains("rules:"))
-        .expect("deploy/rbac.yaml has the lease's Role")
+        .expect("deploy/base/rbac.yaml has the lease's Role")
         .replace(
             "namespace: quartermaster-system",
             &format!("namespace: {namespace}"),
@@ -125,105 +123,4 @@ fn allow_the_lease(line: &Line<'_>) {
         "--role=quartermaster-lease",
         &account,
     ]);
-}
-
-/// What `deploy/rbac.yaml` grants is what is used, as the audit log has it: a right more is a right to misuse.
-#[test]
-fn every_right_that_is_granted_is_used() {
-    let cluster = real!(shared_cluster());
-    let line = Line::start_with(cluster, "rights", &[]);
-    allow_the_lease(&line);
-    assert_eq!(line.operator.stop_with_term().0, 0);
-    let mut arguments = line.arguments.clone();
-    arguments.push("--leader-elect".to_owned());
-    let operator = super::run(&arguments);
-    line.until_ready();
-    line.token("harbour", "some-token");
-    line.gateway(
-        "harbour",
-        "wss://127.0.0.1:1",
-        "caBundleRef: {kind: ConfigMap, name: authority}",
-    );
-    line.until("harbour", "Ready", "False", "CaBundleNotFound");
-    // The reason goes and comes again: an Event that repeats is patched.
-    line.patch("harbour", "{\"caBundleRef\":null}");
-    line.until("harbour", "Ready", "False", "ConnectionRefused");
-    line.patch(
-        "harbour",
-        "{\"caBundleRef\":{\"kind\":\"ConfigMap\",\"name\":\"authority\"}}",
-    );
-    line.until("harbour", "Ready", "False", "CaBundleNotFound");
-    // A Board that an Agent refers to is held, and a Gateway takes its main agent along.
-    line.apply(FLEET);
-    for kind in ["ocgw/harbour", "ocboard/ops"] {
-        let held = "{.metadata.finalizers}";
-        eventually("it is held", 30, || {
-            line.must(&["get", kind, "-o", &format!("jsonpath={held}")])
-                .contains("gateway-cleanup")
-                .then_some(())
-        });
-    }
-    line.must(&["delete", "ocagent/triage", "ocboard/ops", "ocgw/harbour", "--timeout=60s"]);
-    let mut granted = granted();
-    // Only a gateway across a network asks for a device: `network` shows that its key is written.
-    assert!(granted.remove("create secrets") && granted.remove("delete secrets"));
-    // An apply that makes an object needs it, and stands in the log as a patch.
-    assert!(granted.remove("create agents"));
-    assert!(granted.len() >= 18, "{granted:?}");
-    let user = line.user();
-    let unused = || -> Vec<String> {
-        let used: BTreeSet<String> = cluster
-            .audit()
-            .into_iter()
-            .filter(|event| event.user == user && event.code != 403)
-            .map(|event| match event.subresource.as_str() {
-                "" => format!("{} {}", event.verb, event.resource),
-                sub => format!("{} {}/{sub}", event.verb, event.resource),
-            })
-            .collect();
-        granted.difference(&used).cloned().collect()
-    };
-    // A watch is in the log when it ends: with its process, or after 60 s.
-    let mut left = unused();
-    let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        eventually("every right is used", 120, || {
-            left = unused();
-            left.is_empty().then_some(())
-        });
-    }));
-    assert!(waited.is_ok(), "granted and not used: {left:?}");
-    assert_eq!(operator.stop_with_term().0, 0);
-    evidence::record(
-        "thin line",
-        "rights granted and used",
-        granted.len() as u64,
-        "deploy/rbac.yaml",
-    );
-}
-
-const FLEET: &str = "\
-{apiVersion: quartermaster.dev/v1alpha1, kind: Board, metadata: {name: ops}, spec: {gatewayRef: {name: harbour}}}
----
-{apiVersion: quartermaster.dev/v1alpha1, kind: Agent, metadata: {name: triage}, spec: {boardRef: {name: ops}}}
-";
-
-/// `verb resource`, of the ClusterRole and the lease's Role.
-fn granted() -> BTreeSet<String> {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac.yaml");
-    let deployed = std::fs::read_to_string(file).unwrap();
-    let words = |line: &str, key: &str| -> Option<Vec<String>> {
-        let list = line.trim().trim_start_matches("- ").strip_prefix(key)?;
-        let list = list.trim().strip_prefix('[')?.strip_suffix(']')?;
-        Some(list.split(',').map(|word| word.trim().to_owned()).collect())
-    };
-    let (mut resources, mut granted) = (Vec::new(), BTreeSet::new());
-    for line in deployed.lines() {
-        if let Some(these) = words(line, "resources:") {
-            resources = these;
-        }
-        for verb in words(line, "verbs:").unwrap_or_default() {
-            granted.extend(resources.iter().map(|resource| format!("{verb} {resource}")));
-        }
-    }
-    granted
 }

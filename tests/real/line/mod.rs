@@ -248,15 +248,12 @@ fn run(arguments: &[String]) -> Operator {
 /// Exactly what `deploy/` grants, once for each cluster.
 pub fn permissions(cluster: &Cluster) {
     static GRANTED: OnceLock<()> = OnceLock::new();
-    let grant = || {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("deploy/rbac.yaml")
-            .display()
-            .to_string();
-        let applied = cluster.kubectl(&["apply", "--server-side", "-f", &file]);
+    GRANTED.get_or_init(|| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+        let file = file.display().to_string();
+        let applied = cluster.kubectl(&["apply", "--server-side", "-k", &file]);
         assert!(applied.ok, "{}", applied.stderr);
-    };
-    GRANTED.get_or_init(grant);
+    });
 }
 
 /// The operator's ServiceAccount may in this namespace what `deploy/` allows it, and nothing elsewhere.

@@ -165,7 +165,7 @@ fn a_standby_that_may_not_read_the_lease_is_not_ready_and_says_why() {
         "the Role that is missing is named",
         &ops,
         503,
-        "The Role quartermaster-lease of deploy/rbac.yaml",
+        "The Role quartermaster-lease of deploy/base/rbac.yaml",
     );
     assert_eq!(operator::get(&ops, "/livez").unwrap().0, 200);
     assert_eq!(program.stop_with_term().0, 0, "{}", program.log());
