@@ -526,6 +526,8 @@ fn without_the_empty(value: Value) -> Value {
             .map(|(key, value)| (key, without_the_empty(value)))
             .filter(|(_, value)| !is_empty(value))
             .collect(),
-        other => other,
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            other
+        }
     }
 }
