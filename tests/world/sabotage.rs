@@ -25,8 +25,6 @@ pub(crate) enum Sabotage {
     NeverContent,
     /// Every message to an agent goes twice, the second time under another key.
     WakesTwice,
-    /// It forgets that it has woken an agent, as one does that sends first and writes down afterwards.
-    ForgetsWake,
 }
 
 impl Sabotage {
@@ -36,7 +34,6 @@ impl Sabotage {
             Self::ForgetsStatus => forgets_status(wire),
             Self::MintsAnew => mints_anew(wire),
             Self::NeverContent => never_content(wire),
-            Self::ForgetsWake => forgets_wake(wire),
         }
     }
 
@@ -44,9 +41,7 @@ impl Sabotage {
     pub(crate) fn between(self, gateway: DuplexStream) -> DuplexStream {
         match self {
             Self::WakesTwice => meddler::wakes_twice(gateway),
-            Self::None | Self::ForgetsStatus | Self::MintsAnew | Self::NeverContent | Self::ForgetsWake => {
-                gateway
-            }
+            Self::None | Self::ForgetsStatus | Self::MintsAnew | Self::NeverContent => gateway,
         }
     }
 }
@@ -132,25 +127,6 @@ fn never_content(wire: Carry) -> Carry {
             let mut sent: Value = serde_json::from_slice(&to_bytes(body, usize::MAX).await?)?;
             let count = written.fetch_add(1, Ordering::Relaxed);
             sent["status"]["lastHandledRequest"] = json!(count.to_string());
-            wire(Request::from_parts(head, Body::from(sent.to_string()))).await
-        }
-        .boxed()
-    })
-}
-
-/// What a status says of wakes is left out on the way.
-fn forgets_wake(wire: Carry) -> Carry {
-    Arc::new(move |request| {
-        let wire = Arc::clone(&wire);
-        async move {
-            if !is_status(&request) {
-                return wire(request).await;
-            }
-            let (head, body) = request.into_parts();
-            let mut sent: Value = serde_json::from_slice(&to_bytes(body, usize::MAX).await?)?;
-            if let Some(status) = sent["status"].as_object_mut() {
-                status.remove("wake");
-            }
             wire(Request::from_parts(head, Body::from(sent.to_string()))).await
         }
         .boxed()

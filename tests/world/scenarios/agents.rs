@@ -251,15 +251,5 @@ fn a_namespace_ends() {
 
 #[test]
 fn a_second_wake_is_found_out() {
-    finds_out(&APPEARS, Sabotage::WakesTwice);
-}
-
-#[test]
-fn a_wake_that_is_forgotten_is_found_out() {
-    finds_out(&APPEARS, Sabotage::ForgetsWake);
-}
-
-#[test]
-fn a_token_that_is_minted_twice_is_found_out() {
-    finds_out(&APPEARS, Sabotage::MintsAnew);
+    finds_out(&APPEARS, Sabotage::WakesTwice, "harbour: chat.send");
 }

@@ -148,15 +148,15 @@ fn a_gateway_goes() {
 
 #[test]
 fn a_status_that_was_only_sent_is_found_out() {
-    finds_out(&APPEARS, Sabotage::ForgetsStatus);
+    finds_out(&APPEARS, Sabotage::ForgetsStatus, "apply gateways/status");
 }
 
 #[test]
 fn a_key_that_is_minted_twice_is_found_out() {
-    finds_out(&PAIRED, Sabotage::MintsAnew);
+    finds_out(&PAIRED, Sabotage::MintsAnew, "create secrets");
 }
 
 #[test]
 fn a_controller_that_is_never_content_is_found_out() {
-    finds_out(&APPEARS, Sabotage::NeverContent);
+    finds_out(&APPEARS, Sabotage::NeverContent, "apply gateways/status");
 }
