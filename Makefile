@@ -29,6 +29,7 @@ soak:
 	ROUNDS=$(ROUNDS) cargo test --test kill -- --nocapture
 	ROUNDS=$(ROUNDS) cargo test --test durable kills -- --nocapture
 	ROUNDS=$(ROUNDS) cargo test --test real kill:: -- --nocapture
+	WORLD_ALL=1 cargo test --test world
 	KUBE_STEPS=$(STEPS) cargo test --test real kube_conformance::random -- --nocapture
 
 bench:

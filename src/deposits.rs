@@ -42,7 +42,8 @@ pub struct Deposit {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     UnderWay,
-    Done,
+    /// So long ago.
+    Done(Duration),
     Removed(Removed),
     /// `again`: how long from now before the same may be asked for once more.
     Not {
@@ -61,7 +62,7 @@ struct Slot {
 
 enum State {
     UnderWay,
-    Done,
+    Done(Instant),
     Removed(Removed),
     Not(NotCommitted, Instant),
 }
@@ -88,7 +89,7 @@ impl Deposits {
             } = slots.get(agent)?;
             let answer = match state {
                 State::UnderWay => Answer::UnderWay,
-                State::Done => Answer::Done,
+                State::Done(at) => Answer::Done(at.elapsed()),
                 State::Removed(removed) => Answer::Removed(removed.clone()),
                 State::Not(why, not_before) => Answer::Not {
                     why: why.clone(),
@@ -123,11 +124,21 @@ impl Deposits {
         let (here, commits) = (self.clone(), commits.clone());
         tokio::spawn(async move {
             let result = match order {
-                Order::Put(change) => commits.put(change).await.map(|_| State::Done),
+                Order::Put(change) => commits.put(change).await.map(|_| State::Done(Instant::now())),
                 Order::TakeOut(removal) => commits.take_out(removal).await.map(State::Removed),
             };
             here.hear(&agent, number, result);
             drop(work);
+        });
+    }
+
+    /// The gateway was away: another one may have come back, which takes what this one refused.
+    pub fn forget_refusal(&self, agent: &ObjectRef<Agent>) {
+        self.with(|slots| {
+            let is_refused = |slot: &Slot| matches!(slot.state, State::Not(NotCommitted::Rejected(_), _));
+            if slots.get(agent).is_some_and(is_refused) {
+                slots.remove(agent);
+            }
         });
     }
 

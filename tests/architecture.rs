@@ -36,7 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("controller", &["resource", "fact", "gateway", "desired", "observed", "plan", "execute", "status", "cluster", "sessions", "deposits", "turns", "telemetry"]),
     ("http",       &["cluster", "telemetry"]),
     ("telemetry",  &["resource", "gateway"]),
-    ("command",    &["resource", "fact", "gateway", "simulated_gateway", "control_plane", "template", "desired", "observed", "plan", "cluster", "controller", "sessions", "deposits", "http", "telemetry"]),
+    ("command",    &["resource", "fact", "gateway", "simulated_gateway", "control_plane", "template", "desired", "observed", "plan", "status", "cluster", "controller", "sessions", "deposits", "http", "telemetry"]),
 ];
 
 /// Inside the control plane: the pure ones, and which of its rooms they may name. None of these is the store or HTTP.

@@ -70,10 +70,10 @@ fn the_examples_are_rendered_for_each_contract() {
         let (code, out, err) = render(&["-f", "examples", "--contract", contract, "-o", "json"]);
         assert_eq!((code, err.as_str()), (0, ""));
         let all: serde_json::Value = serde_json::from_str(&out).unwrap();
-        assert_eq!(all["contract"], contract);
         let agents = all["agents"].as_array().unwrap();
         assert_eq!(agents.len(), 8);
         for agent in agents {
+            assert_eq!(agent["contract"], contract);
             let count = if agent["role"] == "Main" { main } else { worker };
             assert_eq!(
                 agent["files"].as_object().unwrap().len(),

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Cluster, Error, within};
-use crate::resource::names::FINALIZER;
+use crate::resource::names::{FIELD_MANAGER, FINALIZER};
 
 /// Whether an object can still go without us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,10 @@ impl Cluster {
     {
         let name = object.name_any();
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
-        let uid = object.uid();
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let mut seen = Seen::of(object);
         let mut refused = None;
         for _ in 0..TRIES {
@@ -74,13 +77,8 @@ impl Cluster {
                 Change::Forbidden => return Ok(false),
                 Change::Patch(operations) => operations,
             };
-            let patch = serde_json::from_value(Value::Array(operations))
-                .map_err(|error| Error::Unreachable(kube::Error::SerdeError(error)))?;
-            let params = PatchParams {
-                field_manager: Some(crate::resource::names::FIELD_MANAGER.to_owned()),
-                ..PatchParams::default()
-            };
-            let written = within(api.patch_metadata(&name, &params, &Patch::Json::<()>(patch))).await;
+            let operations = patch(Value::Array(operations))?;
+            let written = within(api.patch_metadata(&name, &params, &operations)).await;
             self.metrics.wrote(&K::kind(&()), "finalizer");
             match written {
                 Ok(_) => return Ok(true),
@@ -89,16 +87,27 @@ impl Cluster {
                 Err(error) if matches!(error.code(), Some(409 | 422)) => refused = Some(error),
                 Err(error) => return Err(error),
             }
-            match within(api.get_metadata_opt(&name)).await? {
-                Some(now) if now.metadata.uid == uid => seen = Seen::of(&now),
-                Some(_) | None => return Ok(false),
-            }
+            // Asked by a patch that changes nothing, since reading would need a right of its own.
+            let test = json!([{ "op": "test", "path": "/metadata/uid", "value": seen.uid }]);
+            seen = match within(api.patch_metadata(&name, &params, &patch(test)?)).await {
+                Ok(now) => Seen::of(&now),
+                // Gone, or another one of its name.
+                Err(error) if matches!(error.code(), Some(404 | 409 | 422)) => return Ok(false),
+                Err(error) => return Err(error),
+            };
         }
         match refused {
             Some(error) => Err(error),
             None => Ok(false),
         }
     }
+}
+
+fn patch(operations: Value) -> Result<Patch<()>, Error> {
+    let operations = serde_json::from_value(operations);
+    operations
+        .map(Patch::Json)
+        .map_err(|error| Error::Unreachable(kube::Error::SerdeError(error)))
 }
 
 struct Seen {

@@ -6,9 +6,11 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
-use kube::{Api, ResourceExt};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 
-use super::{Cluster, Error, within};
+use super::{Cluster, Error, Scope, within};
 use crate::desired::document::Document;
 use crate::fact::Fact;
 use crate::resource::names;
@@ -24,6 +26,17 @@ impl Cluster {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
         let found = within(api.get_opt(name)).await;
         fact("ConfigMap", namespace, name, found).map(text)
+    }
+
+    /// Every object of a kind, once.
+    pub async fn all<K>(&self, scope: &Scope) -> Result<Vec<K>, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+        K: Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let api: Api<K> = scope.api(self.client.clone());
+        let list = within(api.list(&ListParams::default())).await?;
+        Ok(list.items)
     }
 
     /// The ConfigMaps that are souls directories, by name.

@@ -7,7 +7,8 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 
 use super::index::{Index, Key};
@@ -93,6 +94,18 @@ impl Cluster {
 }
 
 impl Stores {
+    /// Of these objects, which nobody watches.
+    pub fn holding(gateways: Vec<Gateway>, boards: Vec<Board>, agents: Vec<Agent>) -> Self {
+        Self {
+            gateway_index: index_of(&gateways, |_| BTreeSet::new()),
+            board_index: index_of(&boards, board_words),
+            agent_index: index_of(&agents, agent_words),
+            gateways: store_of(gateways),
+            boards: store_of(boards),
+            agents: store_of(agents),
+        }
+    }
+
     /// Unknown until the kind was listed once.
     pub fn gateway(&self, namespace: &str, name: &str) -> Fact<Arc<Gateway>> {
         one(&self.gateways, &self.gateway_index, namespace, name)
@@ -178,6 +191,29 @@ impl Stores {
             &AgentWord::Souls(namespace.to_owned()),
         )
     }
+}
+
+fn index_of<K, Word>(objects: &[K], words: impl Fn(&K) -> BTreeSet<Word>) -> Shared<Word>
+where
+    K: Resource<DynamicType = ()>,
+    Word: Clone + Eq + std::hash::Hash + Ord,
+{
+    let mut index = Index::default();
+    index.replace(objects.iter().map(|object| (key_of(object), words(object))));
+    Arc::new(RwLock::new(index))
+}
+
+fn store_of<K>(objects: Vec<K>) -> Store<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let (store, mut writer) = reflector::store();
+    writer.apply_watcher_event(&Event::Init);
+    for object in objects {
+        writer.apply_watcher_event(&Event::InitApply(object));
+    }
+    writer.apply_watcher_event(&Event::InitDone);
+    store
 }
 
 /// Passes the touches on once the index knows of them; the store has been told before.

@@ -8,19 +8,17 @@ use anyhow::Context;
 use k8s_openapi::ByteString;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use kube::core::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::cluster::manifests::Manifest;
 use crate::control_plane::kind::Kinds;
 use crate::control_plane::{Object, kinds};
-use crate::desired::agent::{Place, Snapshot, Texts};
+use crate::desired::agent::{Snapshot, Texts};
 use crate::desired::document::Document;
 use crate::desired::main_agent::main_agent;
 use crate::fact::Fact;
 use crate::gateway::Contract;
-use crate::gateway::names::AgentId;
 use crate::resource::agent::Role;
 use crate::resource::names::SOULS_LABEL;
 use crate::resource::{Agent, Board, Gateway, definitions};
@@ -39,6 +37,16 @@ pub(crate) struct Fleet {
     config_maps: BTreeMap<(String, String), ConfigMap>,
     /// Where each Agent is written; of a main agent its Gateway.
     origins: BTreeMap<(String, String), String>,
+}
+
+/// A fleet's objects. Documents are by namespace and name.
+#[derive(Default)]
+pub(crate) struct Parts {
+    pub(crate) gateways: Vec<Gateway>,
+    pub(crate) boards: Vec<Board>,
+    pub(crate) agents: Vec<Agent>,
+    pub(crate) texts: BTreeMap<(String, String), Document>,
+    pub(crate) souls: BTreeMap<(String, String), Document>,
 }
 
 struct ConfigMap {
@@ -66,6 +74,31 @@ impl Fleet {
         }
         fleet.add_main_agents(&mut wrong);
         Ok(if wrong.is_empty() { Ok(fleet) } else { Err(wrong) })
+    }
+
+    /// Taken apart, to be laid over what a cluster has.
+    pub(crate) fn into_parts(self) -> Parts {
+        let Self {
+            gateways,
+            boards,
+            agents,
+            config_maps,
+            origins: _,
+        } = self;
+        let (souls, texts): (Vec<_>, Vec<_>) = config_maps
+            .into_iter()
+            .map(|(key, ConfigMap { document, is_souls })| (key, document, is_souls))
+            .partition(|(_, _, is_souls)| *is_souls);
+        let plain = |all: Vec<((String, String), Document, bool)>| {
+            all.into_iter().map(|(key, document, _)| (key, document)).collect()
+        };
+        Parts {
+            gateways: gateways.into_values().map(Arc::unwrap_or_clone).collect(),
+            boards: boards.into_values().map(Arc::unwrap_or_clone).collect(),
+            agents: agents.into_values().map(Arc::unwrap_or_clone).collect(),
+            texts: plain(texts),
+            souls: plain(souls),
+        }
     }
 
     /// In the order of namespace and name.
@@ -139,15 +172,19 @@ impl Fleet {
         }
     }
 
-    /// Each Gateway's controller makes one.
+    /// Each Gateway's controller makes one. What comes from a cluster has it already.
     fn add_main_agents(&mut self, wrong: &mut Vec<String>) {
         for ((namespace, gateway), found) in &self.gateways {
             let name = format!("{gateway}-main");
             let key = (namespace.clone(), name.clone());
-            if let Some(origin) = self.origins.get(&key) {
-                wrong.push(format!(
-                    "{origin}: Agent {name}: Gateway {gateway} makes an Agent of this name: choose another name, and set spec.mainAgent there"
-                ));
+            if let Some(there) = self.agents.get(&key) {
+                if !is_owned_by(there, gateway) {
+                    let origin = self.origins.get(&key).map_or("", String::as_str);
+                    wrong.push(format!(
+                        "{origin}: Agent {name}: Gateway {gateway} makes an Agent of this name: choose another name, and set \
+                         spec.mainAgent there"
+                    ));
+                }
                 continue;
             }
             let mut agent = Agent::new(&name, main_agent(found));
@@ -157,6 +194,22 @@ impl Fleet {
                 .insert(key.clone(), format!("Gateway {gateway}, spec.mainAgent"));
             self.agents.insert(key, Arc::new(agent));
         }
+    }
+
+    /// What an Agent's Gateway was last seen to be.
+    pub(crate) fn contract(&self, member: &Member<'_>) -> Option<&str> {
+        let gateway = self.gateway_of(member)?;
+        gateway.status.as_ref()?.contract.as_deref()
+    }
+
+    fn gateway_of(&self, member: &Member<'_>) -> Option<&Arc<Gateway>> {
+        let at = |name: &str| (member.namespace.to_owned(), name.to_owned());
+        let spec = &member.agent.spec;
+        let board = spec.board_ref.as_ref();
+        let board = board.and_then(|board| self.boards.get(&at(&board.name)));
+        let gateway = board.map(|board| &board.spec.gateway_ref);
+        let gateway = gateway.or(spec.gateway_ref.as_ref())?;
+        self.gateways.get(&at(&gateway.name))
     }
 
     /// As a pass would take it, of these manifests alone: what is not among them is Absent.
@@ -177,10 +230,7 @@ impl Fleet {
             .board_ref
             .as_ref()
             .and_then(|board| self.boards.get(&at(&board.name)));
-        let gateway = board
-            .map(|board| &board.spec.gateway_ref)
-            .or(spec.gateway_ref.as_ref());
-        let gateway = gateway.and_then(|gateway| self.gateways.get(&at(&gateway.name)));
+        let gateway = self.gateway_of(member);
         let here = |(place, _): &(&(String, String), &Arc<Agent>)| place.0 == **namespace;
         let team = match &spec.board_ref {
             Some(board) => self
@@ -241,32 +291,9 @@ impl Fleet {
     }
 }
 
-/// Where the agent will be. None: nothing says which gateway.
-pub(crate) fn place(snapshot: &Snapshot) -> Option<Place> {
-    let Fact::Known(gateway) = &snapshot.gateway else {
-        return None;
-    };
-    let spec = &snapshot.agent.spec;
-    let uid = |metadata: &ObjectMeta| metadata.uid.clone().unwrap_or_default();
-    let id = match (&spec.agent_id, spec.role, &snapshot.board) {
-        (Some(given), _, _) => given.clone(),
-        (None, Role::Worker, _) => format!("mc-{}", uid(&snapshot.agent.metadata)),
-        (None, Role::Lead, Fact::Known(board)) => format!("lead-{}", uid(&board.metadata)),
-        (None, Role::Lead, Fact::Absent | Fact::Unknown) => return None,
-        (None, Role::Main, _) => format!("mc-gateway-{}", uid(&gateway.metadata)),
-    };
-    let agent = AgentId::normalised(&id);
-    let root = gateway.spec.workspace_root.trim_end_matches('/');
-    Some(Place {
-        gateway: gateway.name_any(),
-        gateway_uid: uid(&gateway.metadata),
-        workspace: spec
-            .workspace
-            .clone()
-            .unwrap_or_else(|| format!("{root}/workspace-{agent}")),
-        agent,
-        adopted: spec.agent_id.is_some() || spec.workspace.is_some(),
-    })
+fn is_owned_by(agent: &Agent, gateway: &str) -> bool {
+    let mut owners = agent.owner_references().iter();
+    owners.any(|owner| owner.kind == "Gateway" && owner.name == gateway)
 }
 
 fn known<T>(found: Option<&Arc<T>>) -> Fact<Arc<T>> {
@@ -285,9 +312,9 @@ where
     Ok(all.insert(key, Arc::new(object)).is_none())
 }
 
-/// In the place of a uid. It goes into agents' ids, so it may have only what these may have.
+/// In the place of a uid. It goes into agents' ids, so it may have only what these may have, and no more than fits.
 fn placeholder(kind: &str, name: &str) -> String {
-    let name: String = name.replace('.', "-").chars().take(40).collect();
+    let name: String = name.replace('.', "-").chars().take(36).collect();
     format!("uid-of-{}-{name}", kind.to_lowercase())
 }
 

@@ -10,6 +10,7 @@ mod files;
 pub(crate) mod fleet;
 pub mod get;
 pub mod operator;
+pub mod plan;
 mod private;
 mod refused;
 pub mod render;
@@ -50,6 +51,8 @@ enum Command {
     Delete(delete::Delete),
     /// Print the files of each agent from manifests, without a cluster.
     Render(render::Render),
+    /// Show what the controller would do, and do nothing.
+    Plan(plan::Plan),
     /// Copy everything that `up` keeps into one file, whether it runs or not.
     Backup(backup::Backup),
     /// Run the controller against a cluster.
@@ -72,6 +75,10 @@ impl Cli {
             Command::Get(get) => get.execute(),
             Command::Delete(delete) => delete.execute(),
             Command::Render(render) => render.execute(),
+            Command::Plan(plan) => match plan.execute() {
+                Ok(code) => return code,
+                Err(error) => Err(error),
+            },
             Command::Backup(backup) => backup.execute(),
             Command::Run(run) => run.execute(),
             Command::SimulateGateway(simulate) => simulate.execute(),

@@ -12,9 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, Health, Scope};
-use crate::controller::agent::Desk;
+use crate::controller::agent::{Desk, TOKEN_COST};
 use crate::controller::{self, Clock, Pace, World};
-use crate::execute::agent::hashes;
 use crate::gateway::Guard;
 use crate::gateway::device_token::InMemory;
 use crate::gateway::dial::Network;
@@ -70,7 +69,7 @@ pub(super) async fn operate(client: kube::Client, plan: Plan) {
             clock: Arc::new(Timestamp::now),
             seeds: Arc::new(rand::random),
             base_url: base_url.clone(),
-            token_cost: hashes::COST,
+            token_cost: TOKEN_COST,
             concurrency,
         };
         watch_over(scope, means, stop.clone())
@@ -135,6 +134,26 @@ pub async fn watch_over(scope: Scope, means: Means, stop: CancellationToken) {
     world.sessions.close_all().await;
 }
 
+/// As it stands in agents' files: agents join a path to it.
+pub(super) fn base_url(text: &str) -> Result<String, String> {
+    let wrong = |what: &str| format!("{what}; give one such as http://quartermaster.example.com:8472");
+    let url = url::Url::parse(text).map_err(|error| wrong(&format!("it is no url ({error})")))?;
+    let has_more = url.query().is_some() || url.fragment().is_some();
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(wrong("agents speak HTTP"));
+    }
+    if has_more || !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("no credentials, ? or # in it: it stands in agents' files"));
+    }
+    if !text
+        .chars()
+        .all(|c| c.is_ascii_graphic() && !"\"'`\\$<>{}".contains(c))
+    {
+        return Err(wrong("it has signs that do not belong into a url"));
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
 /// Each part of the cluster once: two that watch the same namespace would be two writers to its gateways.
 pub(super) fn scopes(namespaces: &[String]) -> anyhow::Result<Vec<Scope>> {
     let names: BTreeSet<&str> = namespaces.iter().map(|name| name.trim()).collect();
@@ -195,5 +214,32 @@ pub(super) async fn serve(listener: TcpListener, operations: Operations, stop: C
         axum::serve(listener, operations::router(operations)).with_graceful_shutdown(stop.cancelled_owned());
     if let Err(error) = server.await {
         tracing::error!(%error, "the operations endpoint ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_is_one_that_agents_can_be_given() {
+        for (given, kept) in [
+            ("http://10.0.0.7:8472", "http://10.0.0.7:8472"),
+            ("https://qm.example.com/team/", "https://qm.example.com/team"),
+        ] {
+            assert_eq!(base_url(given).as_deref(), Ok(kept));
+        }
+        for wrong in [
+            "",
+            "qm.example.com",
+            "ftp://qm.example.com",
+            "http://me:secret@qm.example.com",
+            "http://qm.example.com/?token=x",
+            "http://qm.example.com/#x",
+            "http://qm.example.com/\"; rm -rf ~",
+            "http://qm.example.com/$(id)",
+        ] {
+            assert!(base_url(wrong).is_err(), "{wrong}");
+        }
     }
 }

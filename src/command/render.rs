@@ -1,35 +1,44 @@
-//! `quartermaster render`: the files of each Agent, from manifests alone. Nothing is asked of a cluster or a gateway.
+//! `quartermaster render`: the files of each Agent, from manifests alone, or of the objects in a cluster. No gateway is asked.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use kube::ResourceExt;
+use kube::core::{DynamicObject, GroupVersionKind, TypeMeta};
 use serde_json::{Map, Value, json};
 
 use super::files::Files as Named;
-use super::fleet::{Fleet, Member, place};
+use super::fleet::{Fleet, Member};
 use super::say::{complain, show};
-use crate::cluster::manifests::Manifest;
+use super::target::{ClusterArgs, block_on};
+use crate::cluster::manifests::{self, Manifest, Wanted};
+use crate::cluster::served::Served;
 use crate::desired::agent::files::{self, Files, Rendering};
-use crate::desired::agent::{Obstacle, Text};
+use crate::desired::agent::{self, Obstacle, Text};
 use crate::gateway::Contract;
 use crate::gateway::contract::{V2026_2_9, V2026_7_35, V2026_9_6};
+use crate::resource::names::{GROUP, VERSION};
 
 /// Ids and tokens that only a cluster could know are placeholders such as uid-of-agent-triage.
 #[derive(Debug, Args)]
 pub struct Render {
     #[command(flatten)]
     files: Named,
-    /// For which gateways: 2026.9.6 (from 2026.8.1 on), 2026.7.35 or 2026.2.9.
+    /// Take the objects from the cluster instead, with their ids; tokens are masked.
+    #[arg(long, conflicts_with = "files")]
+    live: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// For which gateways: 2026.9.6 (from 2026.8.1 on), 2026.7.35 or 2026.2.9 [default: with --live what each gateway was last
+    /// seen to be, else 2026.9.6].
     #[arg(
         long,
         env = "QUARTERMASTER_CONTRACT",
-        default_value = "2026.9.6",
         value_parser = contract,
         value_name = "VERSION"
     )]
-    contract: &'static Contract,
+    contract: Option<&'static Contract>,
     /// What `run --base-url` would be given: where agents reach the HTTP API, for Gateways that say nothing.
     #[arg(long, env = "QUARTERMASTER_BASE_URL", value_name = "URL")]
     base_url: Option<String>,
@@ -51,18 +60,23 @@ struct Rendered<'a> {
     member: Member<'a>,
     agent_id: String,
     workspace: String,
+    contract: &'static Contract,
     files: Files,
 }
 
 impl Render {
     pub fn execute(self) -> anyhow::Result<()> {
-        if self.files.is_empty() {
+        if self.files.is_empty() && !self.live {
             super::misuse(
                 "render",
-                "name the manifests with -f: a file, a folder, or - for standard input",
+                "name the manifests with -f: a file, a folder, or - for standard input; or ask the cluster with --live",
             );
         }
-        let manifests = self.files.read()?;
+        let manifests = if self.live {
+            block_on(self.of_cluster())?
+        } else {
+            self.files.read()?
+        };
         let fleet = match Fleet::of(&manifests)? {
             Ok(fleet) => fleet,
             Err(wrong) => {
@@ -74,6 +88,11 @@ impl Render {
                     counted(wrong.len(), "mistake")
                 );
             }
+        };
+        let looked = if self.live {
+            "in this namespace"
+        } else {
+            "among the manifests"
         };
         let (mut rendered, mut failed, mut all) = (Vec::new(), 0, 0);
         for member in fleet.members() {
@@ -91,7 +110,7 @@ impl Render {
                 }
                 Err(obstacle) => {
                     failed += 1;
-                    complain(&format!("{named}: {}", in_words(&obstacle)));
+                    complain(&format!("{named}: {}", in_words(&obstacle, looked)));
                 }
             }
         }
@@ -108,22 +127,65 @@ impl Render {
         Ok(())
     }
 
-    fn one<'a>(&self, fleet: &Fleet, member: Member<'a>) -> Result<Rendered<'a>, Obstacle> {
-        let snapshot = fleet.snapshot(&member, self.contract, self.base_url.clone());
-        let Some(place) = place(&snapshot) else {
-            return Err(nowhere(&snapshot));
+    /// All that files are made of. Secrets are none of it.
+    async fn of_cluster(&self) -> anyhow::Result<Vec<Manifest>> {
+        let (client, namespace) = self.cluster.connect().await?;
+        let served = Served::read(&client).await?;
+        let wanted = Wanted {
+            namespace: Some(namespace.clone()),
+            ..Wanted::default()
         };
-        let token = format!("TOKEN-OF-{}", member.agent.name_any());
+        let mut manifests = Vec::new();
+        for (group, version, kind) in [
+            (GROUP, VERSION, "Gateway"),
+            (GROUP, VERSION, "Board"),
+            (GROUP, VERSION, "Agent"),
+            ("", "v1", "ConfigMap"),
+        ] {
+            let kind = GroupVersionKind::gvk(group, version, kind);
+            let Some(there) = served.exactly(&kind) else {
+                bail!(
+                    "this cluster serves no {}: `quartermaster crds` prints its definition",
+                    kind.kind
+                );
+            };
+            let list = manifests::whole(&client, there, &wanted).await?;
+            let items = list.get("items").and_then(Value::as_array);
+            for item in items.into_iter().flatten() {
+                let mut object: DynamicObject = serde_json::from_value(item.clone())?;
+                // Those of a list do not say it each.
+                object.types = Some(TypeMeta {
+                    api_version: kind.api_version(),
+                    kind: kind.kind.clone(),
+                });
+                let origin = format!("namespace {namespace}");
+                manifests.push(Manifest { object, origin });
+            }
+        }
+        Ok(manifests)
+    }
+
+    fn one<'a>(&self, fleet: &Fleet, member: Member<'a>) -> Result<Rendered<'a>, Obstacle> {
+        let seen = fleet.contract(&member).and_then(|name| contract(name).ok());
+        let contract = self.contract.or(seen).unwrap_or(&V2026_9_6);
+        let snapshot = fleet.snapshot(&member, contract, self.base_url.clone());
+        let place = agent::of(&snapshot).place?;
+        let token = if self.live {
+            "MASKED".to_owned()
+        } else {
+            format!("TOKEN-OF-{}", member.agent.name_any())
+        };
         let files = files::of(Rendering {
             snapshot: &snapshot,
             place: &place,
-            contract: self.contract,
+            contract,
             token: &token,
         })?;
         Ok(Rendered {
             member,
             agent_id: place.agent.to_string(),
             workspace: place.workspace,
+            contract,
             files,
         })
     }
@@ -154,7 +216,7 @@ impl Render {
             Output::Text => rendered.iter().try_for_each(|one| show(&one.as_text())),
             Output::Json => {
                 let agents: Vec<Value> = rendered.iter().map(Rendered::as_json).collect();
-                let all = json!({ "contract": self.contract.name, "agents": agents });
+                let all = json!({ "agents": agents });
                 show(&serde_json::to_string_pretty(&all)?)
             }
         }
@@ -211,6 +273,7 @@ impl Rendered<'_> {
             "role": agent.spec.role,
             "agentId": self.agent_id,
             "workspace": self.workspace,
+            "contract": self.contract.name,
             "files": files,
             "carried": self.files.carried,
             "unsupported": self.files.unsupported,
@@ -241,43 +304,31 @@ fn contract(version: &str) -> Result<&'static Contract, String> {
     })
 }
 
-fn nowhere(snapshot: &crate::desired::agent::Snapshot) -> Obstacle {
-    use crate::fact::Fact;
-    let spec = &snapshot.agent.spec;
-    match (&snapshot.board, &spec.board_ref, &spec.gateway_ref) {
-        (Fact::Known(board), _, _) => Obstacle::GatewayNotFound {
-            gateway: board.spec.gateway_ref.name.clone(),
-        },
-        (Fact::Absent | Fact::Unknown, Some(board), _) => Obstacle::BoardNotFound {
-            board: board.name.clone(),
-        },
-        (Fact::Absent | Fact::Unknown, None, gateway) => Obstacle::GatewayNotFound {
-            gateway: gateway
-                .as_ref()
-                .map(|gateway| gateway.name.clone())
-                .unwrap_or_default(),
-        },
-    }
-}
-
-/// For who looks at files: what is not there is not among them.
-fn in_words(obstacle: &Obstacle) -> String {
+/// For who looks at files: what is not there is not where we looked.
+fn in_words(obstacle: &Obstacle, looked: &str) -> String {
     match obstacle {
-        Obstacle::BoardNotFound { board } => format!("there is no Board {board} among the manifests"),
-        Obstacle::GatewayNotFound { gateway } => format!("there is no Gateway {gateway} among the manifests"),
+        Obstacle::BoardNotFound { board } => format!("there is no Board {board} {looked}"),
+        Obstacle::GatewayNotFound { gateway } => format!("there is no Gateway {gateway} {looked}"),
         Obstacle::ConfigMapNotFound { field, name } => {
-            format!("{field}: there is no ConfigMap {name} among the manifests")
+            format!("{field}: there is no ConfigMap {name} {looked}")
         }
         Obstacle::ConfigMapKeyNotFound {
             field,
             name,
             key,
             keys,
-        } => format!("{field}: ConfigMap {name} has no key {key}; it has {}", keys.join(", ")),
+        } => format!(
+            "{field}: ConfigMap {name} has no key {key}; it has {}",
+            keys.join(", ")
+        ),
         Obstacle::TextInvalid { field, why } => format!("{field}: {why}"),
         Obstacle::SoulNotFound { role, directories } => match directories.as_slice() {
-            [] => "spec.soul.role: there is no ConfigMap labelled quartermaster.dev/souls: \"true\" among the manifests".to_owned(),
-            _ if role.is_empty() => "spec.soul.role: a soul is looked for by spec.identity.role: set it".to_owned(),
+            [] => format!(
+                "spec.soul.role: there is no ConfigMap labelled quartermaster.dev/souls: \"true\" {looked}"
+            ),
+            _ if role.is_empty() => {
+                "spec.soul.role: a soul is looked for by spec.identity.role: set it".to_owned()
+            }
             directories => format!(
                 "spec.soul.role: no soul fits the role {role:?}; looked in ConfigMap {}",
                 directories.join(", ")

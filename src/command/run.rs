@@ -46,6 +46,9 @@ pub struct Run {
         value_name = "LEVEL"
     )]
     log_level: String,
+    /// Where agents reach the HTTP API, for Gateways that say nothing of it: their template variable base_url.
+    #[arg(long, env = "QUARTERMASTER_BASE_URL", value_parser = operator::base_url, value_name = "URL")]
+    base_url: Option<String>,
     /// Passes that may be under way at once.
     #[arg(long, env = "QUARTERMASTER_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     concurrency: u16,
@@ -108,7 +111,7 @@ impl Run {
             operator::Plan {
                 scopes,
                 concurrency: self.concurrency,
-                base_url: None,
+                base_url: self.base_url.clone(),
                 health,
                 metrics,
                 stop: stop.clone(),

@@ -83,6 +83,9 @@ pub struct Up {
         value_name = "LEVEL"
     )]
     log_level: String,
+    /// Where agents reach the HTTP API, for Gateways that say nothing of it: their template variable base_url.
+    #[arg(long, env = "QUARTERMASTER_BASE_URL", value_parser = operator::base_url, value_name = "URL")]
+    base_url: Option<String>,
     /// Passes that may be under way at once.
     #[arg(long, env = "QUARTERMASTER_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     concurrency: u16,
@@ -216,7 +219,7 @@ impl Up {
         let plan = operator::Plan {
             scopes: operator::scopes(&[])?,
             concurrency: self.concurrency,
-            base_url: None,
+            base_url: self.base_url.clone(),
             health: Health::default(),
             metrics: Metrics::new().context("metrics")?,
             stop: stop.clone(),

@@ -18,11 +18,13 @@ use super::World;
 use crate::cluster::{self, Cluster, Scope, Touch};
 use crate::deposits::Deposits;
 use crate::desired::agent::snapshot::{config_maps, gateway_of, token_secret, wants_a_soul};
-use crate::desired::agent::{Snapshot, Texts};
+use crate::desired::agent::{Desired, Snapshot, Texts};
+pub use crate::execute::agent::hashes::COST as TOKEN_COST;
 use crate::execute::agent::hashes::Hashes;
 use crate::execute::agent::{Hands, Outcome};
 use crate::fact::Fact;
 use crate::gateway::Contract;
+use crate::observed::agent::Observed;
 use crate::observed::agent::look::{Eyes, look};
 use crate::observed::agent::seen::Seen;
 use crate::resource::agent::{AgentStatus, Role};
@@ -73,6 +75,23 @@ impl Desk {
     }
 }
 
+/// What a pass would find, of a snapshot: nothing is written.
+pub async fn look_at(snapshot: &Snapshot, world: &World) -> (Desired, Observed) {
+    let desired = desired::agent::of(snapshot);
+    let (line, gateway) = (line(snapshot, world), gateway_key(snapshot));
+    let eyes = Eyes {
+        agent: &ObjectRef::from_obj(snapshot.agent.as_ref()),
+        line: line.as_ref(),
+        deposits: &world.desk.deposits,
+        seen: &world.desk.seen,
+        turns: &world.desk.turns,
+        gateway: &gateway,
+        resync: Duration::ZERO,
+    };
+    let observed = look(&desired, eyes, Fact::Unknown).await;
+    (desired, observed)
+}
+
 async fn reconcile(agent: Arc<Agent>, world: Arc<World>) -> Result<Action, cluster::Error> {
     let snapshot = snapshot(world.cluster.with_our_last_word(agent), &world).await;
     let desired = desired::agent::of(&snapshot);
@@ -116,7 +135,13 @@ async fn reconcile(agent: Arc<Agent>, world: Arc<World>) -> Result<Action, clust
         .await?;
     desk.remember(&key, &outcome);
     world.cluster.tell(snapshot.agent.as_ref(), report.news).await;
-    let when = report.look_again.map_or(resync, |again| again.min(resync));
+    if let Some(token) = &report.status.token
+        && let (Some(_), Some(fingerprint)) = (&token.hash, &token.fingerprint)
+    {
+        desk.hashes.forget(fingerprint);
+    }
+    let due = observed.look_again.unwrap_or(resync);
+    let when = report.look_again.map_or(due, |again| again.min(due));
     Ok(Action::requeue(when))
 }
 
@@ -139,7 +164,7 @@ impl Desk {
 }
 
 /// Everything the pass may know of the cluster: from memory, and what is not kept there read once.
-async fn snapshot(agent: Arc<Agent>, world: &World) -> Snapshot {
+pub async fn snapshot(agent: Arc<Agent>, world: &World) -> Snapshot {
     let namespace = agent.namespace().unwrap_or_default();
     let stores = &world.stores;
     let board_name = agent.spec.board_ref.as_ref().map(|board| board.name.as_str());
@@ -331,8 +356,15 @@ pub(super) async fn run(
         let metrics = metrics.clone();
         // Boxed: all of a pass would otherwise lie in every slot of the controller.
         async move {
-            let pass = Box::pin(reconcile(agent, world));
-            metrics.timed("agent", pass).await
+            let pass = Box::pin(reconcile(Arc::clone(&agent), Arc::clone(&world)));
+            let result = metrics.timed("agent", pass).await;
+            // Gone while the pass was under way, or without one: nobody comes back for what is remembered of it.
+            let key = ObjectRef::from_obj(agent.as_ref());
+            if world.stores.agents.get(&key).is_none() {
+                world.desk.forget(&key);
+                world.cluster.forget(agent.as_ref());
+            }
+            result
         }
     };
     let agents = world.stores.agents.clone();

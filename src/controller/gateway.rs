@@ -50,7 +50,7 @@ async fn reconcile(gateway: Arc<Gateway>, world: Arc<World>) -> Result<Action, c
 }
 
 /// Everything the pass may know of the cluster, read once.
-async fn snapshot(gateway: Arc<Gateway>, world: &World) -> Snapshot {
+pub async fn snapshot(gateway: Arc<Gateway>, world: &World) -> Snapshot {
     let namespace = gateway.namespace().unwrap_or_default();
     let cluster = &world.cluster;
     let secret = async |name: Option<&str>| match name {

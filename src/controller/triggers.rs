@@ -325,8 +325,12 @@ impl Desk {
         let ids = |face: Option<&AgentFace>| face.map(|face| face.ids.clone()).unwrap_or_default();
         let (had, has) = (ids(before), ids(now));
         let let_go = had.difference(&has).cloned();
-        // Who asked later than this one may have asked before it was seen.
-        let taken = has.difference(&had).cloned();
+        // Who asked later than this one may have asked before it was seen; mostly nobody else asks at all.
+        let stores = &self.stores;
+        let taken = has
+            .difference(&had)
+            .filter(|id| stores.claiming(id).len() > 1)
+            .cloned();
         self.later.name(let_go.chain(taken).map(Who::Claiming));
     }
 

@@ -42,9 +42,9 @@ pub fn render(template: &Template<'_>, variables: &Variables) -> Result<String, 
         let what = words(&error, whole, sees_token);
         failed(error.line().unwrap_or(1), what)
     };
-    let given;
+    let environment: &Environment<'_> = &ENVIRONMENT;
     let parsed = match body {
-        Body::BuiltIn(document) => ENVIRONMENT.get_template(document.name()).map_err(in_words)?,
+        Body::BuiltIn(document) => environment.get_template(document.name()).map_err(in_words)?,
         Body::Given(text) => {
             if text.len() > LARGEST {
                 return Err(failed(
@@ -53,8 +53,9 @@ pub fn render(template: &Template<'_>, variables: &Variables) -> Result<String, 
                 ));
             }
             law::keeps(text, variables, sees_token).map_err(|broken| failed(broken.line, broken.what))?;
-            given = environment();
-            given.template_from_named_str(document, text).map_err(in_words)?
+            environment
+                .template_from_named_str(document, text)
+                .map_err(in_words)?
         }
     };
     // A slice takes what fits and refuses the rest.

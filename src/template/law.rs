@@ -16,6 +16,8 @@ const HEAVIEST: u64 = 64;
 const HEAVIEST_TOGETHER: u64 = 1024;
 /// Tokens of one tag. The parser takes `a|f|f|...` of any length, and whoever then walks its tree goes as deep.
 const LONGEST_TAG: usize = 256;
+/// How much of a name is looked at and shown: a template may name something of 60,000 letters.
+const LONGEST_NAME: usize = 80;
 /// `elif` goes deep, too.
 const ELIFS: usize = 64;
 
@@ -184,7 +186,11 @@ impl<'t> Law<'t> {
             Expr::Const(_) => 1,
             Expr::Var(variable) => self.variable(variable.id, expression)?,
             Expr::Slice(slice) => {
-                let ends = [&slice.start, &slice.stop, &slice.step];
+                // The engine panics at ""[::-1], as of 3.0.5.
+                if slice.step.is_some() {
+                    return Err(broken(expression, "slices with a step, which is not taken here"));
+                }
+                let ends = [&slice.start, &slice.stop];
                 let ends = self.sum(ends.into_iter().flatten())?;
                 self.weight(&slice.expr)?.saturating_add(ends)
             }
@@ -286,12 +292,13 @@ impl<'t> Law<'t> {
         let Some((name, line)) = missing else {
             return Ok(());
         };
-        let mut what = format!("variable {name:?} is not defined.");
+        let shown: String = name.chars().take(LONGEST_NAME).collect();
+        let mut what = format!("variable {shown:?} is not defined.");
         if let Some(near) = nearest(name, self.variables.names()) {
             what.push_str(&format!(" Did you mean {near:?}?"));
         } else if name.starts_with("identity_") {
             what.push_str(&format!(
-                " Only some agents have it in identity.extra? Write {{{{ {name} | default(\"\") }}}}"
+                " Only some agents have it in identity.extra? Write {{{{ {shown} | default(\"\") }}}}"
             ));
         }
         Err(Broken { line: *line, what })
@@ -317,11 +324,9 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
 
 /// How many letters must be put in, taken out or changed.
 fn distance(a: &str, b: &str) -> usize {
-    // Longer ones are no slip, and a template may name something of 60,000 letters.
-    const LONGEST: usize = 80;
-    let b: Vec<char> = b.chars().take(LONGEST).collect();
+    let b: Vec<char> = b.chars().take(LONGEST_NAME).collect();
     let mut before: Vec<usize> = (0..=b.len()).collect();
-    for (i, of_a) in a.chars().take(LONGEST).enumerate() {
+    for (i, of_a) in a.chars().take(LONGEST_NAME).enumerate() {
         let mut last = i + 1;
         let mut row = vec![last];
         for (pair, of_b) in before.windows(2).zip(&b) {

@@ -1,3 +1,7 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
 use super::*;
 
 fn variables() -> Variables {
@@ -115,6 +119,7 @@ fn every_mistake_names_its_line_and_the_way_out() {
         "{{ 1 / 0 }}",
         "{{ \"a\" * 100000000 }}",
         "{{ 2 ** 1000 }}",
+        "{{ agent_name[::-1] }}",
         "{% for a in team recursive %}{{ loop(a) }}{% endfor %}",
     ] {
         said.push_str(&format!("{}\n    {}\n", text.replace('\n', "\\n"), wrong(text)));
@@ -199,6 +204,7 @@ fn bombs_do_not_go_off() {
             "ifs in ifs",
             "{% if true %}".repeat(10_000) + &"{% endif %}".repeat(8_000),
         ),
+        ("a long name", format!("{{{{ identity_{} }}}}", "x".repeat(60_000))),
         ("too long", "x".repeat(LARGEST + 1)),
     ] {
         let said = wrong(&text);
@@ -293,4 +299,124 @@ fn a_name_stays_on_its_line() {
         one_line(" a\nAUTH_TOKEN=\"x\"\t\u{85} b "),
         "a AUTH_TOKEN=\"x\" b"
     );
+}
+
+/// Expressions that can be parsed, most of them nonsense.
+fn expression() -> impl Strategy<Value = String> {
+    const ATOMS: &[&str] = &[
+        "agent_name",
+        "team",
+        "constraints",
+        "auth_token",
+        "a",
+        "loop",
+        "loop.index",
+        "0",
+        "-1",
+        "3.5",
+        "1e308",
+        "true",
+        "none",
+        "\"\"",
+        "\"ä🧭\"",
+        "[]",
+        "{}",
+        "9223372036854775807",
+        "170141183460469231731687303715884105727",
+        "nothing",
+    ];
+    const SUFFIXES: &[&str] = &[
+        "|upper",
+        "|lower",
+        "|title",
+        "|capitalize",
+        "|trim",
+        "|join",
+        "|join(\"x\")",
+        "|replace(\"\", \"y\")",
+        "|indent(3)",
+        "|indent(-1)",
+        "|map(attribute=\"name\")",
+        "|map(attribute=0)",
+        "|map",
+        "|sort",
+        "|sort(reverse=true)",
+        "|first",
+        "|last",
+        "|int",
+        "|split",
+        "|split(\"\")",
+        "|lines",
+        "|default(1)",
+        "|d",
+        "|length",
+        "|unique",
+        "|reverse",
+        "|selectattr(\"name\")",
+        "|rejectattr(\"role\", \"eq\", \"\")",
+        ".name",
+        "[0]",
+        "[-1]",
+        "[::-1]",
+        "[1:]",
+        "[:99999999999]",
+        "[::0]",
+        "[\"name\"]",
+        " is defined",
+        " is odd",
+        " is in team",
+        " is startingwith(0)",
+        "()",
+        ".cycle(1, 2)",
+    ];
+    const OPERATORS: &[&str] = &[
+        " ~ ",
+        " + ",
+        " - ",
+        " * ",
+        " / ",
+        " // ",
+        " % ",
+        " ** ",
+        " == ",
+        " < ",
+        " in ",
+        " not in ",
+        " and ",
+        " or ",
+        " if true else ",
+        ", ",
+    ];
+    let part = (select(ATOMS), vec(select(SUFFIXES), 0..4))
+        .prop_map(|(atom, suffixes)| format!("{atom}{}", suffixes.concat()));
+    vec((part, select(OPERATORS)), 1..4).prop_map(|parts| {
+        let all: String = parts
+            .iter()
+            .map(|(part, operator)| format!("{part}{operator}"))
+            .collect();
+        all.strip_suffix(parts.last().map_or("", |(_, operator)| operator))
+            .unwrap_or(&all)
+            .to_owned()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    /// Whatever is written, there is an answer, in a line.
+    #[test]
+    fn no_template_ends_the_process(one in expression(), other in expression(), statement in 0..5_usize) {
+        let text = match statement {
+            0 => format!("{{{{ {one} }}}}{{{{ {other} }}}}"),
+            1 => format!("{{% for a in {one} %}}{{{{ {other} }}}}{{% else %}}x{{% endfor %}}"),
+            2 => format!("{{% set a = {one} %}}{{{{ {other} }}}}"),
+            3 => format!("{{% if {one} %}}{{{{ {other} }}}}{{% endif %}}"),
+            _ => format!("{{% with a = {one} %}}{{{{ {other} }}}}{{% endwith %}}{{{{ [{one}] }}}}"),
+        };
+        for document in ["SOUL.md", "TOOLS.md"] {
+            if let Err(error) = of(document, &text) {
+                prop_assert!(error.what.len() < 600 && !error.what.contains('\n'), "{}", error);
+            }
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! The Gateway and the Board controller over a control plane in memory and a simulated gateway in a pipe. The agents'
-//! controller is not there: what it would write, the tests write.
+//! The controllers over a control plane in memory and a simulated gateway in a pipe. Where that of Agents is not there, the
+//! tests write what it would write.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use quartermaster::control_plane::access::Tokens;
 use quartermaster::control_plane::identity::Identity;
 use quartermaster::control_plane::store::{Keep, Store};
 use quartermaster::control_plane::{ControlPlane, collect, kinds};
+use quartermaster::controller::agent::Desk;
 use quartermaster::controller::{self, Pace, World, triggers};
 use quartermaster::gateway::device_token::InMemory;
 use quartermaster::gateway::dial::{Dial, Stream};
@@ -53,6 +54,7 @@ pub(crate) struct Bed {
     pub(crate) client: Client,
     pub(crate) metrics: Metrics,
     pub(crate) gateway: SimulatedGateway,
+    with_agents: bool,
     operator: Option<Operator>,
 }
 
@@ -62,7 +64,17 @@ struct Operator {
 }
 
 impl Bed {
+    /// Without the controller of Agents.
     pub(crate) async fn new() -> Self {
+        Self::with(false).await
+    }
+
+    /// With all of them.
+    pub(crate) async fn whole() -> Self {
+        Self::with(true).await
+    }
+
+    async fn with(with_agents: bool) -> Self {
         let identity = Identity::new(jiff::Timestamp::now()).unwrap();
         let definitions = resource::definitions();
         let control_plane = ControlPlane::new(
@@ -79,8 +91,12 @@ impl Bed {
             metrics: Metrics::new().unwrap(),
             gateway: SimulatedGateway::new(Settings {
                 delays: 0.0,
+                // Somebody else's agent, which beats because nobody has said otherwise.
+                config: json!({ "agents": { "ownership": "explicit", "entries": { "main": {} },
+                    "defaults": { "heartbeat": { "agentId": "main" } } } }),
                 ..Settings::new(Contract::V2026_9_6, "sesame")
             }),
+            with_agents,
             operator: None,
         };
         bed.start();
@@ -94,20 +110,30 @@ impl Bed {
     pub(crate) fn start(&mut self) {
         let stop = CancellationToken::new();
         let cluster = Cluster::new(self.client.clone(), Health::default(), self.metrics.clone());
-        let (sessions, said) = Sessions::new(self.surroundings());
+        let (sessions, said) = Sessions::new(self.surroundings(), Arc::new(|| 1));
         let (stores, touches) = cluster.look(&Scope::Everywhere);
+        // The cheapest hash: none of these tokens is anybody's.
+        let (desk, again) = Desk::begin(&cluster, &Scope::Everywhere, 4);
         let world = Arc::new(World {
             cluster,
             stores,
+            desk,
             sessions,
             metrics: self.metrics.clone(),
             clock: clock(),
             pace: Pace::default(),
             base_url: None,
         });
-        let deposits = futures::stream::pending();
-        let (triggers, wakes) = triggers::begin(Arc::clone(&world), touches, said, deposits);
         let until = stop.clone();
+        if self.with_agents {
+            let done = tokio::spawn(async move {
+                controller::run(Arc::clone(&world), touches, said, again, 4, until).await;
+                world.sessions.close_all().await;
+            });
+            self.operator = Some(Operator { stop, done });
+            return;
+        }
+        let (triggers, wakes) = triggers::begin(Arc::clone(&world), touches, said, again);
         let done = tokio::spawn(async move {
             let controllers = async {
                 tokio::join!(

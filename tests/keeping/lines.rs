@@ -27,7 +27,7 @@ impl Desk {
     async fn new() -> Self {
         let mut bed = Bed::new().await;
         bed.stop().await;
-        let (sessions, said) = Sessions::new(bed.surroundings());
+        let (sessions, said) = Sessions::new(bed.surroundings(), std::sync::Arc::new(|| 1));
         let mut gateway = Gateway::new("harbour", GatewaySpec::default());
         gateway.metadata.namespace = Some("default".into());
         let key = ObjectRef::from_obj(&gateway);

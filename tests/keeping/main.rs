@@ -10,6 +10,7 @@
 mod bed;
 mod held;
 mod lines;
+mod whole;
 
 use std::time::Duration;
 

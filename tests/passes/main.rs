@@ -42,7 +42,7 @@ const PASSES: usize = 60;
 /// `CASES=20000` for more.
 fn cases() -> u32 {
     let asked = std::env::var("CASES").ok().and_then(|cases| cases.parse().ok());
-    asked.unwrap_or(400)
+    asked.unwrap_or(120)
 }
 
 proptest! {

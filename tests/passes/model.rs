@@ -333,6 +333,7 @@ impl Model {
             } else {
                 BTreeMap::new()
             },
+            look_again: None,
             answers: is_there.then(|| desired.ask.clone()),
             history: Fact::Known(if is_held {
                 InHistory::Held
@@ -394,7 +395,7 @@ impl Model {
                 self.deposit = Some(Deposit {
                     order: order.clone(),
                     ask: String::new(),
-                    answer: DepositAnswer::Done,
+                    answer: DepositAnswer::Done(std::time::Duration::from_secs(9)),
                 });
                 Answer::Begun
             }

@@ -160,11 +160,18 @@ fn waiting_ends_when_all_is_ready_or_says_what_is_missing() {
     let late = [&waits[..], &["--timeout", "1s"]].concat();
     let late = desk.run_with(&late, &fleet("ws://127.0.0.1:9"));
     late.fails_with("quartermaster: not Ready after 1 s:\n  ocgw/pier: ");
-    // Of what this version does not act on nobody can wait.
     desk.run_with(&waits, BOARD).is(
+        0,
+        "ocboard/ops created\nocboard/ops is Ready: its Gateway is there\nEverything is Ready.\n",
+        "",
+    );
+    // Of what this version does not act on nobody can wait.
+    let sync = "{apiVersion: quartermaster.dev/v1alpha1, kind: TemplateSync, metadata: {name: now}, \
+                spec: {gatewayRef: {name: pier}}}\n";
+    desk.run_with(&waits, sync).is(
         1,
-        "ocboard/ops created\n",
-        "quartermaster: not Ready, and waiting is of no use:\n  Kept, and not acted on by this version yet: 1 Board.\n",
+        "ocsync/now created\n",
+        "quartermaster: not Ready, and waiting is of no use:\n  Kept, and not acted on by this version yet: 1 TemplateSync.\n",
     );
     assert_eq!(up.interrupt().code, Some(0));
 }
@@ -172,8 +179,9 @@ fn waiting_ends_when_all_is_ready_or_says_what_is_missing() {
 #[test]
 fn objects_are_shown_as_one_asks_for_them() {
     let (desk, up) = desk();
+    // Suspended, or its main agent would be among them sooner or later.
     let gateway = "{apiVersion: quartermaster.dev/v1alpha1, kind: Gateway, metadata: {name: pier}, \
-                   spec: {url: 'ws://127.0.0.1:9', workspaceRoot: /w}}\n---\n";
+                   spec: {url: 'ws://127.0.0.1:9', workspaceRoot: /w, suspend: true}}\n---\n";
     apply(&desk, &format!("{gateway}{BOARD}")).done();
     desk.run(&[
         "apply",
@@ -335,7 +343,7 @@ fn objects_are_deleted_by_name_or_as_files_have_them() {
     desk.run(&["delete", "ocboard", "ops", "--timeout", "1"]).is(
         1,
         "",
-        "quartermaster: still there after 1 s:\n  ocboard/ops: (kept by finalizer example.org/held)\n",
+        "quartermaster: still there after 1 s:\n  ocboard/ops: Deleting: being deleted (kept by finalizer example.org/held)\n",
     );
     for words in [
         &["delete"][..],

@@ -21,5 +21,6 @@ mod by_hand;
 mod desk;
 mod goes_on;
 mod refuses;
+mod renders;
 mod says;
 mod terminal;

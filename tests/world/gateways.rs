@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::blow::{Blow, Loss};
 use crate::ledger::{Ledger, Whose};
 use crate::life::Life;
+use crate::sabotage::Sabotage;
 
 /// One gateway to be.
 pub(crate) struct Plan {
@@ -50,10 +51,11 @@ impl Gateways {
     }
 
     /// The network of one life.
-    pub(crate) fn network(&self, life: &Life) -> Arc<dyn Dial> {
+    pub(crate) fn network(&self, life: &Life, sabotage: Sabotage) -> Arc<dyn Dial> {
         Arc::new(Network {
             gateways: self.clone(),
             life: life.clone(),
+            sabotage,
         })
     }
 }
@@ -61,6 +63,7 @@ impl Gateways {
 struct Network {
     gateways: Gateways,
     life: Life,
+    sabotage: Sabotage,
 }
 
 impl Dial for Network {
@@ -74,7 +77,7 @@ impl Dial for Network {
                 .connect(theirs, *peer)
                 .map_err(|_| Trouble::ConnectionRefused)?;
             tokio::spawn(serving);
-            Ok(Box::new(self.life.line(ours)) as Stream)
+            Ok(Box::new(self.life.line(self.sabotage.between(ours))) as Stream)
         }
         .boxed()
     }

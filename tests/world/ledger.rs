@@ -26,8 +26,8 @@ struct Book {
     step: usize,
     /// What no controller may do, such as end by itself.
     trouble: Option<String>,
-    /// By uid: the object's own name.
-    objects: HashMap<String, String>,
+    /// By uid: an object's kind and name, also when it is gone.
+    objects: BTreeMap<String, (String, String)>,
     /// Of each name: how often something was made, as the API server answered.
     made: BTreeMap<String, u32>,
 }
@@ -60,7 +60,7 @@ impl Ledger {
             life: None,
             step: 0,
             trouble: None,
-            objects: HashMap::new(),
+            objects: BTreeMap::new(),
             made: BTreeMap::new(),
         })))
     }
@@ -99,18 +99,26 @@ impl Ledger {
     /// An object that was made, as the API server shows it.
     pub(crate) fn knows(&self, object: &Value) {
         let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
-        self.0.lock().unwrap().objects.insert(text("uid"), text("name"));
+        let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+        if !text("uid").is_empty() {
+            let known = (kind, text("name"));
+            self.0.lock().unwrap().objects.insert(text("uid"), known);
+        }
     }
 
     /// With objects' names for their uids, which are of chance.
     pub(crate) fn told_by_name(&self, text: &str) -> String {
         let mut told = text.to_owned();
-        for (uid, name) in &self.0.lock().unwrap().objects {
-            if !uid.is_empty() && told.contains(uid.as_str()) {
+        for (uid, (_, name)) in &self.0.lock().unwrap().objects {
+            if told.contains(uid.as_str()) {
                 told = told.replace(uid.as_str(), name);
             }
         }
         told
+    }
+
+    pub(crate) fn objects(&self) -> BTreeMap<String, (String, String)> {
+        self.0.lock().unwrap().objects.clone()
     }
 
     pub(crate) fn read(&self) {

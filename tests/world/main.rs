@@ -25,6 +25,7 @@ mod evidence;
 mod gateways;
 mod ledger;
 mod life;
+mod meddler;
 mod picture;
 mod play;
 mod sabotage;

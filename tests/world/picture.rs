@@ -34,11 +34,17 @@ impl Picture {
         let mut names = Names::default();
         let mut things = BTreeMap::new();
         for (kind, path) in KINDS {
-            for object in world.list(path).await {
+            for mut object in world.list(path).await {
+                object["kind"] = json!(kind);
+                world.ledger.knows(&object);
                 let name = name_of(kind, &object);
                 names.learn(kind, &name, &object);
                 things.insert(name, object);
             }
+        }
+        // Also of what is gone: something of it may have been left behind.
+        for (uid, (kind, name)) in world.ledger.objects() {
+            names.add(&uid, &format!("the uid of {kind} {name}"));
         }
         for (host, gateway) in world.gateways.all() {
             let (config, files, histories) = (gateway.config(), gateway.files(), gateway.histories());
@@ -63,6 +69,19 @@ impl Picture {
             .into_iter()
             .map(|(name, thing)| (names.tell(&name), names.normalised(thing)));
         Self(told.collect())
+    }
+
+    /// Whether a hash of a token is still being made. That takes a thread of its own, and real time.
+    pub(crate) fn waits_for_a_hash(&self) -> bool {
+        let mut tokens = self.0.values().filter_map(|thing| thing.pointer("/status/token"));
+        tokens.any(|token| token.get("fingerprint").is_some() && token.get("hash").is_none())
+    }
+
+    /// Without what is called so.
+    pub(crate) fn without(mut self, beginnings: &[&str]) -> Self {
+        self.0
+            .retain(|name, _| !beginnings.iter().any(|begins| name.starts_with(begins)));
+        self
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
@@ -168,9 +187,6 @@ struct Names {
 impl Names {
     fn learn(&mut self, kind: &str, name: &str, object: &Value) {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
-        if let Some(uid) = text("/metadata/uid") {
-            self.add(uid, &format!("the uid of {name}"));
-        }
         if kind == "Secret" {
             for (key, value) in object["data"].as_object().into_iter().flatten() {
                 let decoded = STANDARD

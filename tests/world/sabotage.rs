@@ -8,8 +8,10 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, Response, StatusCode, header};
 use futures::FutureExt;
 use serde_json::{Value, json};
+use tokio::io::DuplexStream;
 use tower::BoxError;
 
+use crate::meddler;
 use crate::wire::Carry;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,15 +23,30 @@ pub(crate) enum Sabotage {
     MintsAnew,
     /// It writes something else than it compares with, so that it always finds a difference.
     NeverContent,
+    /// Every message to an agent goes twice, the second time under another key.
+    WakesTwice,
+    /// It forgets that it has woken an agent, as one does that sends first and writes down afterwards.
+    ForgetsWake,
 }
 
 impl Sabotage {
     pub(crate) fn around(self, wire: Carry) -> Carry {
         match self {
-            Self::None => wire,
+            Self::None | Self::WakesTwice => wire,
             Self::ForgetsStatus => forgets_status(wire),
             Self::MintsAnew => mints_anew(wire),
             Self::NeverContent => never_content(wire),
+            Self::ForgetsWake => forgets_wake(wire),
+        }
+    }
+
+    /// The controller's end of a pipe to a gateway.
+    pub(crate) fn between(self, gateway: DuplexStream) -> DuplexStream {
+        match self {
+            Self::WakesTwice => meddler::wakes_twice(gateway),
+            Self::None | Self::ForgetsStatus | Self::MintsAnew | Self::NeverContent | Self::ForgetsWake => {
+                gateway
+            }
         }
     }
 }
@@ -115,6 +132,25 @@ fn never_content(wire: Carry) -> Carry {
             let mut sent: Value = serde_json::from_slice(&to_bytes(body, usize::MAX).await?)?;
             let count = written.fetch_add(1, Ordering::Relaxed);
             sent["status"]["lastHandledRequest"] = json!(count.to_string());
+            wire(Request::from_parts(head, Body::from(sent.to_string()))).await
+        }
+        .boxed()
+    })
+}
+
+/// What a status says of wakes is left out on the way.
+fn forgets_wake(wire: Carry) -> Carry {
+    Arc::new(move |request| {
+        let wire = Arc::clone(&wire);
+        async move {
+            if !is_status(&request) {
+                return wire(request).await;
+            }
+            let (head, body) = request.into_parts();
+            let mut sent: Value = serde_json::from_slice(&to_bytes(body, usize::MAX).await?)?;
+            if let Some(status) = sent["status"].as_object_mut() {
+                status.remove("wake");
+            }
             wire(Request::from_parts(head, Body::from(sent.to_string()))).await
         }
         .boxed()

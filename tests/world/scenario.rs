@@ -10,12 +10,16 @@ pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) gateways: &'static [Plan],
     pub(crate) steps: &'static [Step],
+    /// How things begin to be called that a run may leave otherwise than the undisturbed one. A reason is written beside it.
+    pub(crate) may_differ: &'static [&'static str],
 }
 
 #[derive(Clone, Copy)]
 pub(crate) enum Step {
     /// With kubectl: manifests, as they would stand in a file.
     Apply(&'static str),
+    /// The same in another namespace than `default`.
+    ApplyIn(&'static str, &'static str),
     /// `gateway/harbour`, `fleet/agent/triage`, `namespace/fleet`
     Delete(&'static str),
     /// Something happens at a gateway.

@@ -92,7 +92,7 @@ impl World {
                         metrics.clone(),
                     ),
                     surroundings: Surroundings {
-                        dial: gateways.network(&life),
+                        dial: gateways.network(&life, sabotage),
                         guard: Guard::default(),
                         device_tokens: Arc::new(InMemory::default()),
                         commit_meter: Arc::new(|_| {}),
@@ -127,12 +127,11 @@ impl World {
     }
 
     /// As somebody with kubectl.
-    pub(crate) async fn apply(&self, text: &str) {
+    pub(crate) async fn apply(&self, namespace: &str, text: &str) {
         for manifest in manifests::read(text, "a scenario").unwrap() {
             let object = serde_json::to_value(&manifest.object).unwrap();
             let name = object["metadata"]["name"].as_str().unwrap();
-            let namespace = object["metadata"]["namespace"].as_str();
-            let path = path_of(manifest.kind(), namespace, name);
+            let path = path_of(manifest.kind(), Some(namespace), name);
             let path = format!("{path}?fieldManager=kubectl&force=true");
             let (code, answer) = self
                 .ask("PATCH", &path, "application/apply-patch+yaml", object.to_string())

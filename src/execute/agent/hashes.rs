@@ -33,6 +33,14 @@ struct Job {
 /// What the source documents ask for.
 pub const COST: u32 = 12;
 
+/// Whatever else this process does goes first.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19) {
+        tracing::debug!(%error, "the hashes of tokens are made at usual priority");
+    }
+}
+
 impl Hashes {
     /// `done` is called with each Agent whose hash was made.
     pub fn start(cost: u32, done: impl Fn(ObjectRef<Agent>) + Send + 'static) -> Self {
@@ -40,6 +48,7 @@ impl Hashes {
         let made = Arc::<Mutex<Made>>::default();
         let kept = Arc::clone(&made);
         let work = move || {
+            give_way();
             for Job { agent, token } in asked {
                 let fingerprint = token.fingerprint();
                 match bcrypt::hash(token.reveal(), cost) {

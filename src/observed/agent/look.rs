@@ -44,6 +44,7 @@ pub async fn look(desired: &Desired, eyes: Eyes<'_>, token_hash: Fact<String>) -
         deposit: eyes.deposits.look(eyes.agent),
         files: BTreeMap::new(),
         answers: None,
+        look_again: None,
         history: Fact::Unknown,
         said: eyes.seen.of(eyes.agent).said,
         promised_here: eyes.seen.of(eyes.agent).promised
@@ -53,6 +54,7 @@ pub async fn look(desired: &Desired, eyes: Eyes<'_>, token_hash: Fact<String>) -
     };
     let Some(line) = eyes.line else { return observed };
     let Some(online) = &line.online else {
+        eyes.deposits.forget_refusal(eyes.agent);
         observed.line = line.trouble.clone().map_or(Line::NotTried, Line::Down);
         return observed;
     };
@@ -70,7 +72,9 @@ pub async fn look(desired: &Desired, eyes: Eyes<'_>, token_hash: Fact<String>) -
     let is_there = matches!(&observed.configuration, Fact::Known(now) if is_in(now, place));
     if is_there && matches!(desired.wish, Wish::Present { .. }) {
         observed.files = files(desired, place, eyes, online).await;
-        observed.answers = Some(eyes.seen.of(eyes.agent).ask);
+        let seen = eyes.seen.of(eyes.agent);
+        observed.look_again = seen.since.map(|since| eyes.resync.saturating_sub(since.elapsed()));
+        observed.answers = Some(seen.ask);
         observed.history = history(desired, place, online).await;
         observed.turn = turn(desired, &observed, eyes);
     }

@@ -27,6 +27,8 @@ pub struct Observed {
     pub files: BTreeMap<String, Fact<Found>>,
     /// The request that these files were read for: what was read before it was asked is no answer.
     pub answers: Option<String>,
+    /// When everything is to be read anew.
+    pub look_again: Option<Duration>,
     /// Whether the history holds the wake-up message that was promised.
     pub history: Fact<InHistory>,
     /// What the gateway said to this message when this process sent it.

@@ -14,6 +14,9 @@ use crate::gateway::{Binding, Contract};
 use crate::observed::agent::Observed;
 use crate::resource::settings::Drift;
 
+/// A gateway that does not tell of changes is read anew after this long.
+const SHOWS_AFTER: Duration = Duration::from_secs(2);
+
 /// What the entry is compared with.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
@@ -99,6 +102,14 @@ pub(super) fn deposit(plan: &mut Plan, desired: &Desired, observed: &Observed, o
         }) if *ask == desired.ask && *again > Duration::ZERO => Some(Waits::NotCommitted {
             why: why.clone(),
             again: *again,
+        }),
+        // What was taken and does not show would be written for ever.
+        Some(Deposit {
+            answer: Answer::Done(ago),
+            ..
+        }) if *ago < SHOWS_AFTER => Some(Waits::NotCommitted {
+            why: NotCommitted::Unfinished("the gateway took it, and its configuration does not show it yet".to_owned()),
+            again: SHOWS_AFTER.saturating_sub(*ago),
         }),
         Some(_) | None => {
             plan.stages.push(vec![Action::Deposit(order)]);

@@ -13,7 +13,7 @@ use super::News;
 use super::condition::{Book, Finding, Truth, find, fit, whole_seconds};
 use super::progress;
 use super::reason::Reason;
-use crate::desired::agent::{Desired, Snapshot, Wish};
+use crate::desired::agent::{Desired, Obstacle, Snapshot, Wish};
 use crate::execute::agent::{Came, Outcome};
 use crate::fact::Fact;
 use crate::gateway::commit::Difference;
@@ -110,6 +110,11 @@ pub fn of(snapshot: &Snapshot, desired: &Desired, observed: &Observed, outcome: 
         look_again: look_again(outcome, patience, desired, observed),
         status,
     }
+}
+
+/// What an obstacle is, and what to do about it.
+pub fn obstacle_in_words(obstacle: &Obstacle) -> String {
+    words::of_obstacle(obstacle).1
 }
 
 /// A new process must not call every agent unready for the moment that its gateway takes to be connected again.

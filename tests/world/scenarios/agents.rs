@@ -3,7 +3,8 @@
 use quartermaster::simulated_gateway::{Contract, Peer, Settings};
 
 use crate::gateways::Plan;
-use crate::play::every_blow;
+use crate::play::{every_blow, finds_out, sampled_blows};
+use crate::sabotage::Sabotage;
 use crate::scenario::{Scenario, So, Step};
 
 /// As people have one: somebody else's agent is in it.
@@ -82,6 +83,14 @@ spec:
   role: Lead
   boardRef: { name: ops }
 ";
+const NEXT_LEAD: &str = "
+apiVersion: quartermaster.dev/v1alpha1
+kind: Agent
+metadata: { name: next }
+spec:
+  role: Lead
+  boardRef: { name: ops }
+";
 const LOOKOUT: &str = "
 apiVersion: quartermaster.dev/v1alpha1
 kind: Agent
@@ -107,6 +116,7 @@ const APPEARS: Scenario = Scenario {
         Step::Apply(TRIAGE),
         Step::Rest(&[provisioned(AGENT), woken(AGENT)]),
     ],
+    may_differ: &[],
 };
 
 const CHANGES: Scenario = Scenario {
@@ -124,6 +134,7 @@ const CHANGES: Scenario = Scenario {
         Step::Delete("agent/triage"),
         Step::Rest(&[So::Gone(AGENT), So::Gone("Secret default/ocagent-triage-token")]),
     ],
+    may_differ: &[],
 };
 
 const FLEET: Scenario = Scenario {
@@ -155,6 +166,36 @@ const FLEET: Scenario = Scenario {
             So::Gone("Gateway default/harbour"),
         ]),
     ],
+    may_differ: &[],
+};
+
+const NAMESPACE: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: { name: fleet }
+";
+
+/// Secrets go first, and no Event can be written any more.
+const ENDS: Scenario = Scenario {
+    name: "a namespace with a lead and a worker is deleted",
+    gateways: &[HARBOUR],
+    steps: &[
+        Step::Apply(NAMESPACE),
+        Step::ApplyIn("fleet", GATEWAY),
+        Step::ApplyIn("fleet", BOARD),
+        Step::ApplyIn("fleet", LEAD),
+        Step::ApplyIn("fleet", TRIAGE),
+        Step::Rest(&[
+            provisioned("Agent fleet/lead"),
+            woken("Agent fleet/lead"),
+            provisioned("Agent fleet/triage"),
+            woken("Agent fleet/triage"),
+        ]),
+        Step::Delete("namespace/fleet"),
+        Step::Rest(&[So::Gone("Namespace fleet"), So::Connections("harbour", 0)]),
+    ],
+    // Who is killed when the Secrets have gone has no credentials any more: it lets go, and says what it leaves behind.
+    may_differ: &["harbour: configuration", "harbour: session", "harbour: /"],
 };
 
 #[test]
@@ -164,10 +205,61 @@ fn an_agent_is_provisioned() {
 
 #[test]
 fn an_agent_changes_and_goes() {
-    every_blow(&CHANGES);
+    sampled_blows(&CHANGES, 80);
 }
+
+/// The next lead of a board has the same id in the gateway as the one before.
+const SUCCESSION: Scenario = Scenario {
+    name: "a lead is followed by another at once",
+    gateways: &[HARBOUR],
+    steps: &[
+        Step::Apply(GATEWAY),
+        Step::Apply(BOARD),
+        Step::Apply(LEAD),
+        Step::Rest(&[provisioned("Agent default/lead"), woken("Agent default/lead")]),
+        Step::Apply(NEXT_LEAD),
+        Step::Rest(&[So::Condition(
+            "Agent default/next",
+            "Ready",
+            "False",
+            "LeadConflict",
+        )]),
+        Step::Delete("agent/lead"),
+        Step::Rest(&[
+            So::Gone("Agent default/lead"),
+            provisioned("Agent default/next"),
+            woken("Agent default/next"),
+        ]),
+    ],
+    may_differ: &[],
+};
 
 #[test]
 fn a_fleet_comes_and_goes() {
-    every_blow(&FLEET);
+    sampled_blows(&FLEET, 40);
+}
+
+#[test]
+fn a_lead_is_followed_by_another() {
+    sampled_blows(&SUCCESSION, 60);
+}
+
+#[test]
+fn a_namespace_ends() {
+    sampled_blows(&ENDS, 40);
+}
+
+#[test]
+fn a_second_wake_is_found_out() {
+    finds_out(&APPEARS, Sabotage::WakesTwice);
+}
+
+#[test]
+fn a_wake_that_is_forgotten_is_found_out() {
+    finds_out(&APPEARS, Sabotage::ForgetsWake);
+}
+
+#[test]
+fn a_token_that_is_minted_twice_is_found_out() {
+    finds_out(&APPEARS, Sabotage::MintsAnew);
 }

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cluster::manifests;
-use crate::command::fleet::{Fleet, place};
-use crate::desired::agent::Snapshot;
+use crate::command::fleet::Fleet;
+use crate::desired::agent::{self, Place, Snapshot};
 use crate::fact::Fact;
 use crate::gateway::contract::{V2026_2_9, V2026_7_35, V2026_9_6};
 use crate::resource::agent::Role;
@@ -54,6 +54,10 @@ fn change_gateway(snapshot: &mut Snapshot, change: impl FnOnce(&mut Gateway)) {
         panic!("no gateway")
     };
     change(Arc::make_mut(gateway));
+}
+
+fn place(snapshot: &Snapshot) -> Result<Place, Obstacle> {
+    agent::of(snapshot).place
 }
 
 fn rendered(snapshot: &Snapshot, contract: &'static Contract) -> Result<Files, Obstacle> {
