@@ -90,7 +90,9 @@ impl Fleet {
             .map(|(key, ConfigMap { document, is_souls })| (key, document, is_souls))
             .partition(|(_, _, is_souls)| *is_souls);
         let plain = |all: Vec<((String, String), Document, bool)>| {
-            all.into_iter().map(|(key, document, _)| (key, document)).collect()
+            all.into_iter()
+                .map(|(key, document, _)| (key, document))
+                .collect()
         };
         Parts {
             gateways: gateways.into_values().map(Arc::unwrap_or_clone).collect(),

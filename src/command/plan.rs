@@ -76,9 +76,18 @@ impl Plan {
         let metrics = Metrics::new()?;
         let cluster = Cluster::new(client, Health::default(), metrics.clone());
         let overlay = self.overlay(&namespace)?;
-        let gateways = laid_over(cluster.all(&scope).await.context("cannot list Gateways")?, overlay.gateways);
-        let boards = laid_over(cluster.all(&scope).await.context("cannot list Boards")?, overlay.boards);
-        let agents = laid_over(cluster.all(&scope).await.context("cannot list Agents")?, overlay.agents);
+        let gateways = laid_over(
+            cluster.all(&scope).await.context("cannot list Gateways")?,
+            overlay.gateways,
+        );
+        let boards = laid_over(
+            cluster.all(&scope).await.context("cannot list Boards")?,
+            overlay.boards,
+        );
+        let agents = laid_over(
+            cluster.all(&scope).await.context("cannot list Agents")?,
+            overlay.agents,
+        );
         let surroundings = Surroundings {
             dial: Arc::new(Network),
             guard: Guard::default(),
@@ -128,7 +137,11 @@ impl Plan {
         }
         let mut manifests = self.files.read()?;
         for manifest in &mut manifests {
-            manifest.object.metadata.namespace.get_or_insert_with(|| namespace.to_owned());
+            manifest
+                .object
+                .metadata
+                .namespace
+                .get_or_insert_with(|| namespace.to_owned());
         }
         match Fleet::of(&manifests)? {
             Ok(fleet) => Ok(fleet.into_parts()),
@@ -136,7 +149,10 @@ impl Plan {
                 for line in &wrong {
                     complain(line);
                 }
-                anyhow::bail!("nothing is planned: the manifests have mistakes ({})", wrong.len())
+                anyhow::bail!(
+                    "nothing is planned: the manifests have mistakes ({})",
+                    wrong.len()
+                )
             }
         }
     }
@@ -252,7 +268,9 @@ fn tell(parts: &[Part]) -> anyhow::Result<()> {
                 }
             }
             match change {
-                Change::NewEntry | Change::Setting { .. } | Change::Bindings | Change::Remove { .. } => entries += 1,
+                Change::NewEntry | Change::Setting { .. } | Change::Bindings | Change::Remove { .. } => {
+                    entries += 1
+                }
                 Change::NewFile { .. } | Change::File { .. } => files += 1,
                 Change::Wake => wakes += 1,
                 Change::MintToken => {}
@@ -271,7 +289,9 @@ fn tell(parts: &[Part]) -> anyhow::Result<()> {
 fn in_words(blocked: &Blocked) -> String {
     match blocked {
         Blocked::Obstacle(obstacle) => crate::status::agent::obstacle_in_words(obstacle),
-        Blocked::NotLookedAt => "its gateway could not be looked at: is it connected? `kubectl get ocgw` says".to_owned(),
+        Blocked::NotLookedAt => {
+            "its gateway could not be looked at: is it connected? `kubectl get ocgw` says".to_owned()
+        }
         Blocked::Suspended => "suspended: nothing is done".to_owned(),
     }
 }
@@ -285,7 +305,9 @@ fn as_json(parts: &[Part]) -> serde_json::Value {
             let changes: Vec<_> = changes
                 .iter()
                 .map(|change| match change {
-                    Change::File { name, diff } => json!({ "change": change.to_string(), "file": name, "diff": diff.unified }),
+                    Change::File { name, diff } => {
+                        json!({ "change": change.to_string(), "file": name, "diff": diff.unified })
+                    }
                     other => json!({ "change": other.to_string() }),
                 })
                 .collect();

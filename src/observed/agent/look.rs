@@ -73,7 +73,9 @@ pub async fn look(desired: &Desired, eyes: Eyes<'_>, token_hash: Fact<String>) -
     if is_there && matches!(desired.wish, Wish::Present { .. }) {
         observed.files = files(desired, place, eyes, online).await;
         let seen = eyes.seen.of(eyes.agent);
-        observed.look_again = seen.since.map(|since| eyes.resync.saturating_sub(since.elapsed()));
+        observed.look_again = seen
+            .since
+            .map(|since| eyes.resync.saturating_sub(since.elapsed()));
         observed.answers = Some(seen.ask);
         observed.history = history(desired, place, online).await;
         observed.turn = turn(desired, &observed, eyes);

@@ -108,7 +108,9 @@ pub(super) fn deposit(plan: &mut Plan, desired: &Desired, observed: &Observed, o
             answer: Answer::Done(ago),
             ..
         }) if *ago < SHOWS_AFTER => Some(Waits::NotCommitted {
-            why: NotCommitted::Unfinished("the gateway took it, and its configuration does not show it yet".to_owned()),
+            why: NotCommitted::Unfinished(
+                "the gateway took it, and its configuration does not show it yet".to_owned(),
+            ),
             again: SHOWS_AFTER.saturating_sub(*ago),
         }),
         Some(_) | None => {

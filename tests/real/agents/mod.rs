@@ -316,11 +316,10 @@ impl Fleet<'_> {
             assert!(members.contains(agent), "{agent} is on the board: {shown:?}");
         }
 
-        // For who they are, and for what their board is for; not for a file of one's own, nor for what a team list says of
-        // others.
+        // For who they are, and for what their rules say of the board. Not for a file of one's own, nor for what a team list
+        // says of others, nor for BOARD.md, in which a lead reads what its board is for.
         self.messages(&BTreeMap::from([
             ("lookout", 1),
-            ("ops-lead", 1),
             ("scribe", 1),
             ("shipwright", 1),
             ("triage", 1),
