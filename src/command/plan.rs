@@ -93,6 +93,7 @@ impl Plan {
             guard: Guard::default(),
             device_tokens: Arc::new(InMemory::default()),
             meter: Arc::new(|_, _| {}),
+            commit_meter: Arc::new(|_| {}),
         };
         let (sessions, said) = Sessions::new(surroundings, Arc::new(rand::random));
         let (desk, _again) = Desk::begin(&cluster, &scope, 4);
@@ -269,7 +270,7 @@ fn tell(parts: &[Part]) -> anyhow::Result<()> {
             }
             match change {
                 Change::NewEntry | Change::Setting { .. } | Change::Bindings | Change::Remove { .. } => {
-                    entries += 1
+                    entries += 1;
                 }
                 Change::NewFile { .. } | Change::File { .. } => files += 1,
                 Change::Wake => wakes += 1,
@@ -304,11 +305,13 @@ fn as_json(parts: &[Part]) -> serde_json::Value {
          }| {
             let changes: Vec<_> = changes
                 .iter()
-                .map(|change| match change {
-                    Change::File { name, diff } => {
-                        json!({ "change": change.to_string(), "file": name, "diff": diff.unified })
-                    }
-                    other => json!({ "change": other.to_string() }),
+                .map(|change| {
+                    let diff = if let Change::File { name: _, diff } = change {
+                        Some(&diff.unified)
+                    } else {
+                        None
+                    };
+                    json!({ "change": change.to_string(), "diff": diff })
                 })
                 .collect();
             json!({

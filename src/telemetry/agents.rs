@@ -303,6 +303,7 @@ mod tests {
         Timestamp::from_second(1_000_000 + second).unwrap()
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "written down where it is called")]
     fn agent(name: &str, generation: i64, status: Option<serde_json::Value>) -> Agent {
         let mut agent: Agent = serde_json::from_value(json!({
             "apiVersion": "quartermaster.dev/v1alpha1", "kind": "Agent",

@@ -4,6 +4,13 @@
 //! Whatever is begun and cut off at any effect ends where it would have ended: the same entry and files, one token, one
 //! message for each reason to wake, and then nothing more is written.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "all of it is a test; clippy sees only #[test] functions as such"
+)]
+
 mod model;
 
 use model::{Deed, Model, Stop};

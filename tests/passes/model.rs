@@ -211,7 +211,7 @@ impl Model {
         assert_eq!(check::judge(&plan, &desired, &observed), Ok(()), "{plan:#?}");
         let mut machine = Machine::new(plan);
         loop {
-            let effects = machine.next();
+            let effects = machine.to_begin();
             if effects.is_empty() {
                 break;
             }

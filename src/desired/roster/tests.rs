@@ -151,14 +151,11 @@ fn provisioned_comes_before_older_and_older_before_a_smaller_uid() {
             .collect();
         of(&board(1), &team).lead
     };
-    let older = Member {
-        second: 1,
-        ..plain.clone()
-    };
+    let older = Member { second: 1, ..plain };
     let there = Member {
         provisioned: true,
         second: 9,
-        ..plain.clone()
+        ..plain
     };
     // The later number has the smaller uid.
     assert_eq!(lead(&[plain.clone(), plain.clone()]).as_deref(), Some("agent-01"));

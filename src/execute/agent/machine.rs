@@ -65,7 +65,7 @@ impl Machine {
     }
 
     /// Effects that are to be begun now.
-    pub fn next(&mut self) -> Vec<(Ticket, Effect)> {
+    pub fn to_begin(&mut self) -> Vec<(Ticket, Effect)> {
         std::mem::take(&mut self.next)
     }
 

@@ -40,7 +40,7 @@ pub async fn run(plan: Plan, hands: Hands<'_>) -> Outcome {
     let mut machine = Machine::new(plan);
     let mut under_way = FuturesUnordered::new();
     loop {
-        for (ticket, effect) in machine.next() {
+        for (ticket, effect) in machine.to_begin() {
             under_way.push(async move { (ticket, hands.perform(effect).await) });
         }
         match under_way.next().await {
@@ -113,7 +113,7 @@ impl Hands<'_> {
                 }
                 Answer::Written(stored)
             }
-            Err(error) => of_gateway(error),
+            Err(error) => of_gateway(&error),
         }
     }
 
@@ -129,7 +129,7 @@ impl Hands<'_> {
                 }
                 Answer::Holds(content)
             }
-            Err(error) => of_gateway(error),
+            Err(error) => of_gateway(&error),
         }
     }
 
@@ -150,7 +150,7 @@ impl Hands<'_> {
         let answer = match online.connection.chat_send(&session, &text, &id).await {
             Ok(Sent::Accepted) => Heard::Accepted,
             Ok(Sent::Over(why)) => Heard::Over(why),
-            Err(error) => return of_gateway(error),
+            Err(error) => return of_gateway(&error),
         };
         self.seen.heard(key, Said { id, answer });
         Answer::Begun
@@ -174,8 +174,8 @@ fn of_cluster(result: Result<(), cluster::Error>) -> Answer {
     }
 }
 
-fn of_gateway(error: CallError) -> Answer {
-    let whose = match &error {
+fn of_gateway(error: &CallError) -> Answer {
+    let whose = match error {
         CallError::Refused(refusal) if refusal.meaning() == Meaning::FileChanged => Whose::SomebodyElses,
         CallError::Refused(refusal) if matches!(refusal.meaning(), Meaning::Busy { .. }) => {
             Whose::GatewaysSilence

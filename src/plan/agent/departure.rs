@@ -24,10 +24,9 @@ pub(super) fn gone(plan: &mut Plan, desired: &Desired, observed: &Observed, depa
     if !desired.promises.held {
         return;
     }
-    let place = match (&desired.place, &desired.promises.binding) {
-        (Ok(place), Some(_)) => place,
-        // Nothing of it was ever in a gateway.
-        (Ok(_) | Err(_), None) | (Err(_), Some(_)) => return let_go(plan, Farewell::Clean),
+    // Without a binding nothing of it was ever in a gateway.
+    let (Ok(place), Some(_)) = (&desired.place, &desired.promises.binding) else {
+        return let_go(plan, Farewell::Clean);
     };
     if let Some(hold) = desired.hold {
         plan.waits = Some(Waits::Hold(hold));

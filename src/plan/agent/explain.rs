@@ -224,7 +224,9 @@ fn settings(changes: &mut Vec<Change>, at: &str, patch: &Entry, there: &Entry) {
             Value::Null => None,
             Value::String(text) if is_plain => Some(text.clone()),
             other if is_plain => Some(other.to_string()),
-            _ => Some("…".to_owned()),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                Some("…".to_owned())
+            }
         };
         changes.push(Change::Setting {
             from: found.and_then(shown),

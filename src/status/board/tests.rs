@@ -92,7 +92,7 @@ fn every_state_in_words() {
     };
     tell("ready", &|_| {});
     tell("suspended", &|snapshot| {
-        change(snapshot, |board| board.spec.suspend = true)
+        change(snapshot, |board| board.spec.suspend = true);
     });
     tell("no Gateway", &|snapshot| snapshot.gateway = Fact::Absent);
     tell("not looked", &|snapshot| snapshot.gateway = Fact::Unknown);
@@ -166,7 +166,7 @@ fn a_request_is_answered_and_stays_answered() {
     assert_eq!(first.last_handled_request.as_deref(), Some("now"));
     assert_eq!(first.last_handled_reconcile_at.as_deref(), Some("then"));
     change(&mut snapshot, |board| {
-        (board.metadata.annotations, board.status) = (None, Some(first.clone()))
+        (board.metadata.annotations, board.status) = (None, Some(first.clone()));
     });
     assert_eq!(pass(&snapshot, 9).status, first);
 }
