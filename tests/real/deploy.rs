@@ -131,22 +131,10 @@ fn its_rights_are_enough_for_a_fleet_and_not_one_too_many() {
     apply(&format!(
         "apiVersion: v1\nkind: Secret\nmetadata: {{name: harbour-token}}\nstringData: {{token: {token}}}\n"
     ));
-    // As if a device had been asked for: it goes with a Gateway that is to leave nothing.
-    apply(
-        &json!({
-            "apiVersion": "v1", "kind": "Secret", "stringData": { "key": "none" },
-            "metadata": { "name": "ocgw-harbour-device", "labels": {
-                "app.kubernetes.io/managed-by": "quartermaster", "quartermaster.dev/gateway": "harbour" } },
-        })
-        .to_string(),
-    );
     let minimal = std::fs::read_to_string(in_checkout("examples/minimal/harbour.yaml")).unwrap();
     let url = "url: ws://gateway.local:18789\n";
     assert!(minimal.contains(url));
-    apply(&minimal.replace(
-        url,
-        &format!("url: {}\n  deletionPolicy: Delete\n", openclaw.url()),
-    ));
+    apply(&minimal.replace(url, &format!("url: {}\n", openclaw.url())));
     until("ocagent/triage", "True");
     until("ocgw/harbour", "True");
     until("ocboard/ops", "True");
@@ -164,7 +152,7 @@ fn its_rights_are_enough_for_a_fleet_and_not_one_too_many() {
     let away = manifest(
         "away",
         "wss://127.0.0.1:1",
-        "caBundleRef: {kind: ConfigMap, name: authority}",
+        "deletionPolicy: Delete\ncaBundleRef: {kind: ConfigMap, name: authority}",
     );
     apply(&away.replace("away-token", "harbour-token"));
     until("ocgw/away", "CaBundleNotFound");
@@ -181,8 +169,25 @@ fn its_rights_are_enough_for_a_fleet_and_not_one_too_many() {
     kubectl(&["patch", "ocgw", "away", "--type=merge", "-p", again]);
     until("ocgw/away", "CaBundleNotFound");
 
+    // As if it had asked for a device: the key goes with a Gateway that is to leave nothing.
+    apply(
+        &json!({
+            "apiVersion": "v1", "kind": "Secret", "stringData": { "key": "none" },
+            "metadata": { "name": "ocgw-away-device", "labels": {
+                "app.kubernetes.io/managed-by": "quartermaster", "quartermaster.dev/gateway": "away" } },
+        })
+        .to_string(),
+    );
     kubectl(&["annotate", "ocgw", "away", "quartermaster.dev/force-delete=true"]);
-    kubectl(&["delete", "--wait=false", "ocgw,ocboard,ocagent", "--all"]);
+    // The main agent is the Gateway's own to delete.
+    kubectl(&[
+        "delete",
+        "--wait=false",
+        "ocgw/harbour",
+        "ocgw/away",
+        "ocboard/ops",
+        "ocagent/triage",
+    ]);
     let mut left = String::new();
     let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         eventually("all of it is gone", PATIENCE, || {

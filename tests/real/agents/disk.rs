@@ -67,12 +67,17 @@ fn read_into(files: &mut BTreeMap<String, String>, root: &Path, folder: &Path) {
     }
 }
 
+/// A file of its own, and not a section that another one carries; the way we want it, and not the agent's.
+pub fn is_kept(file: &Value) -> bool {
+    file["state"] == "InSync" && file["carriedIn"].is_null()
+}
+
 /// The files that are ours to keep as they are, by the status of each agent.
 fn kept(agents: &BTreeMap<String, Value>) -> BTreeSet<(String, String)> {
     let of_agent = |(name, agent): (&String, &Value)| -> Vec<(String, String)> {
         let files = agent["status"]["files"].as_array().into_iter().flatten();
         files
-            .filter(|file| file["state"] == "InSync")
+            .filter(|file| is_kept(file))
             .map(|file| (name.clone(), file["name"].as_str().unwrap().to_owned()))
             .collect()
     };

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::bed::{AuditEvent, Gateway, OpenClaw, eventually, evidence, shared_cluster};
 use crate::line::{Line, condition_of};
-use disk::{Disk, changed, showing};
+use disk::{Disk, changed, is_kept, showing};
 
 /// Minutes where seconds would do: this only decides how long a failing test takes.
 const PATIENCE: u64 = 400;
@@ -170,7 +170,7 @@ impl Fleet<'_> {
         let mut compared = 0;
         for (name, agent) in &agents {
             let files = agent["status"]["files"].as_array().unwrap();
-            for file in files.iter().filter(|file| file["state"] == "InSync") {
+            for file in files.iter().filter(|file| is_kept(file)) {
                 let file_name = file["name"].as_str().unwrap();
                 let found = disk.file(name, file_name);
                 let found = found.unwrap_or_else(|| panic!("{name}: {file_name} is not on the disk"));
@@ -316,10 +316,10 @@ impl Fleet<'_> {
             assert!(members.contains(agent), "{agent} is on the board: {shown:?}");
         }
 
-        // The lookout for its file and its board's objective; nobody for what a team list says of others.
+        // For who they are, and for what their rules say of the board. Not for a file of one's own, nor for what a team list
+        // says of others, nor for BOARD.md, in which a lead reads what its board is for.
         self.messages(&BTreeMap::from([
-            ("lookout", 2),
-            ("ops-lead", 1),
+            ("lookout", 1),
             ("scribe", 1),
             ("shipwright", 1),
             ("triage", 1),
@@ -437,7 +437,7 @@ impl Fleet<'_> {
         assert_eq!(self.line.metric(&series), drifted + 1.0);
     }
 
-    /// Everything is deleted at once, as `kubectl delete -f` does. The gateway's configuration is what it was, but for what a
+    /// Everything is deleted at once, by `kubectl delete -f`; the main agent, which nobody wrote, goes with its Gateway. The gateway's configuration is what it was, but for what a
     /// gateway writes of itself once its agents are listed.
     fn deleted(&self, before: &Value) {
         let paths: Vec<_> = {
@@ -445,8 +445,14 @@ impl Fleet<'_> {
             self.agents().keys().map(|name| disk.path(name)).collect()
         };
         assert!(paths.iter().all(|path| path.is_dir()));
-        self.line
-            .must(&["delete", "--wait=false", "ocgw,ocboard,ocagent", "--all"]);
+        let all: Vec<String> = examples("ws://127.0.0.1:1").into_values().collect();
+        let namespace = self.line.namespace.name();
+        let delete = ["-n", namespace, "delete", "--wait=false", "-f", "-"];
+        let said = self
+            .line
+            .cluster
+            .kubectl_with_input(&delete, &all.join("\n---\n"));
+        assert!(said.ok, "{}", said.stderr);
         let mut last = String::new();
         let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             eventually("all of it is gone", PATIENCE, || {

@@ -273,7 +273,7 @@ impl Cluster {
     pub fn service_account(&self, namespace: &str, name: &str) -> PathBuf {
         let made = self.kubectl(&["-n", namespace, "create", "serviceaccount", name]);
         assert!(
-            made.ok || made.stderr.contains("AlreadyExists"),
+            made.ok || made.stderr.contains("already exists"),
             "{}",
             made.stderr
         );
