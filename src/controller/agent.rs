@@ -129,10 +129,13 @@ async fn reconcile(agent: Arc<Agent>, world: Arc<World>) -> Result<Action, clust
     let outcome = execute::agent::run(plan, hands).await;
     let report = status::agent::of(&snapshot, &desired, &observed, &outcome);
     world.metrics.agent(&pass(&snapshot, &outcome, &report.status));
-    world
-        .cluster
-        .report(snapshot.agent.as_ref(), &report.status)
-        .await?;
+    // Who has been let go has nobody left to read it.
+    if !outcome.has_let_go() {
+        world
+            .cluster
+            .report(snapshot.agent.as_ref(), &report.status)
+            .await?;
+    }
     desk.remember(&key, &outcome);
     world.cluster.tell(snapshot.agent.as_ref(), report.news).await;
     if let Some(token) = &report.status.token

@@ -69,6 +69,11 @@ impl Outcome {
         })
     }
 
+    /// The object may be gone by now.
+    pub fn has_let_go(&self) -> bool {
+        self.done().any(|action| matches!(action, Action::LetGo(_)))
+    }
+
     /// The first thing that went wrong.
     pub fn failure(&self) -> Option<(&Action, &Failure)> {
         self.came().find_map(|(action, came)| match came {

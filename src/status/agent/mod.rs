@@ -20,7 +20,7 @@ use crate::gateway::commit::Difference;
 use crate::observed::agent::{Line, Observed};
 use crate::plan::agent::{Action, Farewell, Promise, Waits};
 use crate::resource::agent::{
-    AgentStatus, Binding, BindingConflict, Entry, Phase, TokenStatus, Waiting, Wake,
+    AgentStatus, Binding, BindingConflict, Entry, FileState, FileStatus, Phase, TokenStatus, Waiting, Wake,
 };
 use crate::resource::{Agent, Time, condition, names};
 
@@ -95,14 +95,14 @@ pub fn of(snapshot: &Snapshot, desired: &Desired, observed: &Observed, outcome: 
         entry: entry(desired, outcome, before),
         files_summary: files.summary,
         drifted_files: files.drifted,
-        files: files.list,
         drift: drift::of(desired, observed, outcome, before),
         token: token(desired, observed, before, now),
         heartbeat: before.heartbeat.clone(),
         wake,
         session_reset: before.session_reset.clone(),
         syncs: before.syncs.clone(),
-        last_sync: last_sync(outcome, before, now),
+        last_sync: last_sync(&files.list, before, now),
+        files: files.list,
         conditions,
     };
     Report {
@@ -258,9 +258,15 @@ fn waiting(
     })
 }
 
-fn last_sync(outcome: &Outcome, before: &AgentStatus, now: Timestamp) -> Option<Time> {
-    let wrote = outcome.done().any(|action| matches!(action, Action::Write(_)));
-    if wrote {
+/// A file has come to be as wanted, or is wanted otherwise. Told by the files and not by what this pass has done: whoever is
+/// killed between the two has done it all the same.
+fn last_sync(files: &[FileStatus], before: &AgentStatus, now: Timestamp) -> Option<Time> {
+    let is_news = |file: &FileStatus| {
+        let earlier = before.files.iter().find(|earlier| earlier.name == file.name);
+        let is_good = matches!(file.state, FileState::InSync | FileState::Seeded);
+        is_good && earlier.is_none_or(|earlier| earlier.state != file.state || earlier.hash != file.hash)
+    };
+    if files.iter().any(is_news) {
         Some(Time(now))
     } else {
         before.last_sync.clone()
