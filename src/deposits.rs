@@ -42,9 +42,14 @@ pub struct Deposit {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     UnderWay,
-    /// So long ago.
-    Done(Duration),
-    Removed(Removed),
+    /// `again`: how long from now before the same may be asked for once more, where it does not show.
+    Done {
+        again: Duration,
+    },
+    Removed {
+        removed: Removed,
+        again: Duration,
+    },
     /// `again`: how long from now before the same may be asked for once more.
     Not {
         why: NotCommitted,
@@ -58,17 +63,22 @@ struct Slot {
     ask: String,
     state: State,
     failures: u32,
+    /// How often in a row the same was deposited, answered and deposited again.
+    repeats: u32,
 }
 
 enum State {
     UnderWay,
     Done(Instant),
-    Removed(Removed),
+    Removed(Removed, Instant),
     Not(NotCommitted, Instant),
 }
 
 const FIRST: Duration = Duration::from_millis(500);
 const LAST: Duration = Duration::from_secs(60);
+/// A gateway that does not tell of changes is read anew after this long.
+const SHOWS_AFTER: Duration = Duration::from_secs(2);
+const REJECTED_FOR: Duration = Duration::from_secs(600);
 
 impl Deposits {
     /// The receiver yields each Agent whose deposit was answered.
@@ -86,14 +96,25 @@ impl Deposits {
                 ask,
                 state,
                 failures: _,
+                repeats,
             } = slots.get(agent)?;
+            let now = Instant::now();
+            let shows = |at: &Instant| {
+                let patience = SHOWS_AFTER
+                    .saturating_mul(2u32.saturating_pow(*repeats))
+                    .min(LAST);
+                (*at + patience).saturating_duration_since(now)
+            };
             let answer = match state {
                 State::UnderWay => Answer::UnderWay,
-                State::Done(at) => Answer::Done(at.elapsed()),
-                State::Removed(removed) => Answer::Removed(removed.clone()),
+                State::Done(at) => Answer::Done { again: shows(at) },
+                State::Removed(removed, at) => Answer::Removed {
+                    removed: removed.clone(),
+                    again: shows(at),
+                },
                 State::Not(why, not_before) => Answer::Not {
                     why: why.clone(),
-                    again: not_before.saturating_duration_since(Instant::now()),
+                    again: not_before.saturating_duration_since(now),
                 },
             };
             Some(Deposit {
@@ -111,12 +132,15 @@ impl Deposits {
             let before = slots.get(&agent);
             let number = before.map_or(0, |slot| slot.number) + 1;
             let failures = before.map_or(0, |slot| slot.failures);
+            let is_again = before.is_some_and(|slot| slot.order == order);
+            let repeats = before.filter(|_| is_again).map_or(0, |slot| slot.repeats + 1);
             let slot = Slot {
                 number,
                 order: order.clone(),
                 ask,
                 state: State::UnderWay,
                 failures,
+                repeats,
             };
             slots.insert(agent.clone(), slot);
             number
@@ -125,7 +149,10 @@ impl Deposits {
         tokio::spawn(async move {
             let result = match order {
                 Order::Put(change) => commits.put(change).await.map(|_| State::Done(Instant::now())),
-                Order::TakeOut(removal) => commits.take_out(removal).await.map(State::Removed),
+                Order::TakeOut(removal) => {
+                    let removed = commits.take_out(removal).await;
+                    removed.map(|removed| State::Removed(removed, Instant::now()))
+                }
             };
             here.hear(&agent, number, result);
             drop(work);
@@ -162,7 +189,13 @@ impl Deposits {
                     let ceiling = FIRST.saturating_mul(2u32.saturating_pow(slot.failures)).min(LAST);
                     slot.failures = slot.failures.saturating_add(1);
                     // Full jitter with a floor: agents that failed together do not return together.
-                    let pause = FIRST / 5 + rand::random_range(Duration::ZERO..=ceiling);
+                    let pause = match &why {
+                        // Useless until something changes, and not everything that does is told.
+                        NotCommitted::Rejected(_) => REJECTED_FOR,
+                        NotCommitted::Refused(_) | NotCommitted::Unfinished(_) => {
+                            FIRST / 5 + rand::random_range(Duration::ZERO..=ceiling)
+                        }
+                    };
                     State::Not(why, Instant::now() + pause)
                 }
             };

@@ -137,6 +137,10 @@ async fn reconcile(agent: Arc<Agent>, world: Arc<World>) -> Result<Action, clust
             .await?;
     }
     desk.remember(&key, &outcome);
+    if outcome.leaves_something_behind() {
+        world.metrics.left_behind("Agent", 1);
+        tracing::warn!(agent = %key, "let go, and what it has in its gateway may still be there");
+    }
     world.cluster.tell(snapshot.agent.as_ref(), report.news).await;
     if let Some(token) = &report.status.token
         && let (Some(_), Some(fingerprint)) = (&token.hash, &token.fingerprint)

@@ -125,7 +125,7 @@ struct AgentFace {
     /// Hash over what a lead tells of it.
     listed: u64,
     /// What decides who else has a place.
-    place: (bool, bool),
+    place: (bool, bool, bool),
     counted: (bool, Option<Phase>),
 }
 
@@ -534,6 +534,7 @@ impl AgentFace {
             place: (
                 agent.metadata.deletion_timestamp.is_some(),
                 spec.lifecycle == Lifecycle::Retired,
+                desired::roster::is_provisioned(agent),
             ),
             counted: (
                 desired::roster::is_ready(agent),

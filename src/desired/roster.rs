@@ -78,7 +78,8 @@ fn asks_for_a_place(agent: &Agent) -> bool {
     let is_leaving = agent.metadata.deletion_timestamp.is_some();
     match agent.spec.lifecycle {
         Lifecycle::Active | Lifecycle::Paused => !is_leaving || is_provisioned(agent),
-        Lifecycle::Retired => false,
+        // Until it is out of the gateway it has the id that a successor would have.
+        Lifecycle::Retired => is_provisioned(agent),
     }
 }
 

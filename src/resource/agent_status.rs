@@ -167,6 +167,11 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 192)))]
     pub owned_bindings: Vec<String>,
+    /// SHA-256, in hexadecimal, of the settings that were wanted when the entry was found to be as wanted. While the same are
+    /// wanted, what differs is somebody else's change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub hash: Option<String>,
     /// Settings that this gateway's version does not know, and that were left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 256)))]

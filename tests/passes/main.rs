@@ -33,6 +33,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         1 => (0..8usize).prop_map(Deed::SomebodyDeletesFile),
         1 => Just(Deed::SomebodyEditsEntry),
         1 => Just(Deed::AgentReadsBootstrap),
+        1 => Just(Deed::SecretIsLost),
         1 => Just(Deed::Suspend),
         1 => Just(Deed::Resume),
     ];
@@ -99,6 +100,7 @@ fn every_cut_of_a_life_heals() {
         Deed::SomebodyEditsFile(0),
         Deed::Config(2),
         Deed::Config(0),
+        Deed::SecretIsLost,
         Deed::Retire,
         Deed::Activate,
         Deed::Delete,
@@ -136,5 +138,5 @@ fn every_cut_of_a_life_heals() {
             }
         }
     }
-    println!("[beds] passes: every cut of a life of 7 changes: {runs} runs, 0 divergences");
+    println!("[beds] passes: every cut of a life of 8 changes: {runs} runs, 0 divergences");
 }

@@ -62,6 +62,7 @@ pub(crate) enum Deed {
     SomebodyDeletesFile(usize),
     SomebodyEditsEntry,
     AgentReadsBootstrap,
+    SecretIsLost,
     Delete,
 }
 
@@ -395,7 +396,9 @@ impl Model {
                 self.deposit = Some(Deposit {
                     order: order.clone(),
                     ask: String::new(),
-                    answer: DepositAnswer::Done(std::time::Duration::from_secs(9)),
+                    answer: DepositAnswer::Done {
+                        again: std::time::Duration::ZERO,
+                    },
                 });
                 Answer::Begun
             }
@@ -511,6 +514,7 @@ impl Model {
                     self.files.remove("BOOTSTRAP.md");
                 }
             }
+            Deed::SecretIsLost => self.token = None,
             Deed::Delete => {
                 agent.spec.suspend = false;
                 if agent.metadata.finalizers.as_ref().is_none_or(Vec::is_empty) {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::obstacle::Obstacle;
 use super::place::Place;
@@ -29,6 +30,21 @@ const MOST_PATHS: usize = 200;
 const LONGEST_PATH: usize = 256;
 
 impl WantedEntry {
+    /// Tells one wish from another: another one is ours, whatever else has changed.
+    pub fn hash(&self) -> String {
+        let Self {
+            fields,
+            paths: _,
+            bindings,
+            owned_bindings: _,
+        } = self;
+        // What is to be taken out is no part of what is wanted.
+        let wanted = without_nulls(Value::Object(fields.clone()));
+        let bindings: Vec<String> = bindings.iter().map(ToString::to_string).collect();
+        let digest = Sha256::digest(json!([wanted, bindings]).to_string());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     pub(super) fn of(
         name: &str,
         spec: &AgentSpec,
@@ -113,6 +129,10 @@ fn paths_of(fields: &Entry) -> BTreeSet<String> {
             of_key = BTreeSet::from([escaped(key)]);
         }
         paths.append(&mut of_key);
+    }
+    // The ones of before stand beside the new ones for a while, and both must fit.
+    if paths.len() > MOST_PATHS / 2 {
+        return fields.keys().map(|key| escaped(key)).collect();
     }
     paths
 }

@@ -9,18 +9,19 @@ pub mod snapshot;
 pub mod token;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::roster::{self, Waits};
+use super::roster::{self, Waits, is_provisioned};
 use crate::fact::Fact;
 use crate::gateway::Contract;
 use crate::gateway::contract::V2026_9_6;
 use crate::resource::agent::{Lifecycle, Role};
 use crate::resource::settings::{DeletionPolicy, Drift};
-use crate::resource::{Agent, Condition, Gateway, condition, names};
+use crate::resource::{Agent, Gateway, condition, names};
 pub use entry::WantedEntry;
 pub use files::{File, Files, Text};
 pub use obstacle::Obstacle;
@@ -41,9 +42,11 @@ pub struct Desired {
     /// Some: nothing is written, neither here nor there.
     pub hold: Option<Hold>,
     pub promises: Promises,
-    /// All of this generation was found to be so before: what differs now is somebody else's change.
-    pub settled: bool,
     pub drift: Drift,
+    /// Another Agent holds the same id by now: what is there is its own.
+    pub taken_over: bool,
+    /// The Gateway object is another one than the one that it was provisioned in.
+    pub is_elsewhere: bool,
     /// The agents of others that have an empty heartbeat block by our hand, as the Gateway's status has it.
     pub preserved: BTreeSet<String>,
     /// Somebody wants everything read anew; the word that was asked with.
@@ -77,6 +80,8 @@ pub struct Departure {
     pub after: Vec<String>,
     /// There is no such Gateway any more: nothing can be cleaned up.
     pub gateway_is_gone: bool,
+    /// The Gateway says of itself that it is not ready.
+    pub gateway_is_away: bool,
     /// Another Agent holds the same id by now: what is there is its own.
     pub taken_over: bool,
 }
@@ -131,8 +136,9 @@ pub fn of(snapshot: &Snapshot) -> Desired {
         promises,
         preserved: preserved(snapshot),
         ask: ask(snapshot),
-        settled: settled(agent),
         drift: drift(snapshot),
+        taken_over: taken_over(snapshot),
+        is_elsewhere: is_elsewhere(snapshot),
         workspace_is_given: agent.spec.workspace.is_some(),
         name: agent.name_any(),
         uid: agent.uid().unwrap_or_default(),
@@ -156,8 +162,9 @@ fn wish(snapshot: &Snapshot) -> Wish {
             with_workspace: spec.delete_workspace,
             forced: annotation(agent, names::FORCE_DELETE) == Some("true"),
             after: snapshot.ahead.clone(),
-            gateway_is_gone: matches!(snapshot.gateway, Fact::Absent),
-            taken_over: snapshot.rivals.iter().any(|rival| is_provisioned(rival)),
+            gateway_is_gone: matches!(snapshot.gateway, Fact::Absent) || is_elsewhere(snapshot),
+            gateway_is_away: gateway_is_away(snapshot),
+            taken_over: taken_over(snapshot),
         });
     }
     match spec.lifecycle {
@@ -222,10 +229,33 @@ fn admitted(snapshot: &Snapshot, place: &Place, wish: &Wish) -> Result<(), Obsta
     }
 }
 
-/// Whether something of it may be in the gateway: the status promised an entry, and none was taken out since.
-fn is_provisioned(agent: &Agent) -> bool {
-    let status = agent.status.as_ref();
-    status.is_some_and(|status| status.binding.is_some() && status.entry.is_some())
+/// By one that stays: of two that go, one must still clean up.
+fn taken_over(snapshot: &Snapshot) -> bool {
+    let stays = |rival: &&Arc<Agent>| rival.metadata.deletion_timestamp.is_none();
+    snapshot
+        .rivals
+        .iter()
+        .filter(stays)
+        .any(|rival| is_provisioned(rival))
+}
+
+/// One of the same name is another gateway until proved otherwise.
+fn is_elsewhere(snapshot: &Snapshot) -> bool {
+    let status = snapshot.agent.status.as_ref();
+    let bound = status.and_then(|status| status.binding.as_ref());
+    match (&snapshot.gateway, bound) {
+        (Fact::Known(gateway), Some(binding)) => gateway.uid().as_ref() != Some(&binding.gateway.uid),
+        (Fact::Known(_), None) | (Fact::Absent | Fact::Unknown, _) => false,
+    }
+}
+
+fn gateway_is_away(snapshot: &Snapshot) -> bool {
+    let Fact::Known(gateway) = &snapshot.gateway else {
+        return false;
+    };
+    let conditions = gateway.status.iter().flat_map(|status| &status.conditions);
+    let mut ready = conditions.filter(|it| it.type_ == condition::READY);
+    ready.any(|it| it.status == "False")
 }
 
 /// Who holds an id keeps it; else who was first to ask.
@@ -309,14 +339,6 @@ fn hold(snapshot: &Snapshot) -> Option<Hold> {
     } else {
         gateway.then_some(Hold::Gateway)
     }
-}
-
-fn settled(agent: &Agent) -> bool {
-    agent.status.as_ref().is_some_and(|status| {
-        let provisioned = |it: &&Condition| it.type_ == condition::PROVISIONED && it.status == "True";
-        status.observed_generation == agent.metadata.generation
-            && status.conditions.iter().any(|it| provisioned(&it))
-    })
 }
 
 /// The Agent's own word, else its Gateway's.

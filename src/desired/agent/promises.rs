@@ -16,6 +16,8 @@ pub struct Promises {
     /// Settings of the entry that are ours to take out: `heartbeat.every`.
     pub owned_paths: BTreeSet<String>,
     pub owned_bindings: BTreeSet<String>,
+    /// Of the settings that the entry was found to hold.
+    pub entry_hash: Option<String>,
     pub files: BTreeMap<String, FileStatus>,
     pub wake: Option<Wake>,
     pub token: Option<TokenStatus>,
@@ -42,6 +44,7 @@ impl Promises {
                 .iter()
                 .flat_map(|entry| entry.owned_bindings.clone())
                 .collect(),
+            entry_hash: entry.as_ref().and_then(|entry| entry.hash.clone()),
             files: files.map(|file| (file.name.clone(), file.clone())).collect(),
             wake: status.wake.clone(),
             token: status.token.clone(),

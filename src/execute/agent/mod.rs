@@ -6,7 +6,7 @@ mod run;
 
 pub use run::{Hands, run};
 
-use crate::plan::agent::{Action, Plan, Promise};
+use crate::plan::agent::{Action, Farewell, Plan, Promise};
 
 /// What came of a plan. Can be made only here: nothing else can claim that something was done.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +72,19 @@ impl Outcome {
     /// The object may be gone by now.
     pub fn has_let_go(&self) -> bool {
         self.done().any(|action| matches!(action, Action::LetGo(_)))
+    }
+
+    /// It was let go otherwise than clean, and not because that was asked for by deletionPolicy.
+    pub fn leaves_something_behind(&self) -> bool {
+        self.done().any(|action| {
+            let Action::LetGo(farewell) = action else {
+                return false;
+            };
+            match farewell {
+                Farewell::NoGateway | Farewell::Forced => true,
+                Farewell::Clean | Farewell::Orphaned | Farewell::TakenOver => false,
+            }
+        })
     }
 
     /// The first thing that went wrong.

@@ -147,9 +147,13 @@ impl Hands<'_> {
             return not_connected();
         };
         let Message { session, text, id } = message;
+        self.seen.attempted(key);
         let answer = match online.connection.chat_send(&session, &text, &id).await {
             Ok(Sent::Accepted) => Heard::Accepted,
             Ok(Sent::Over(why)) => Heard::Over(why),
+            Err(CallError::Refused(refusal)) if !matches!(refusal.meaning(), Meaning::Busy { .. }) => {
+                Heard::Refused(refusal.message.clone())
+            }
             Err(error) => return of_gateway(&error),
         };
         self.seen.heard(key, Said { id, answer });

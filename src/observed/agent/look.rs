@@ -97,17 +97,19 @@ async fn files(
     let Ok(content) = &desired.content else {
         return BTreeMap::new();
     };
-    let connection = Arc::as_ptr(&online.connection) as usize;
+    // A weak hold keeps the place from being taken by the next connection.
+    let connection = Arc::downgrade(&online.connection);
     eyes.seen.with(eyes.agent, |seen| {
         let is_old = seen.since.is_none_or(|since| since.elapsed() >= eyes.resync);
-        if seen.connection != connection || seen.ask != desired.ask || is_old {
+        let is_same = seen.connection.ptr_eq(&connection);
+        if !is_same || seen.ask != desired.ask || is_old {
             *seen = OfAgent {
-                connection,
+                connection: connection.clone(),
                 ask: desired.ask.clone(),
                 since: Some(Instant::now()),
                 files: BTreeMap::new(),
                 // What another connection was told may be forgotten there.
-                said: seen.said.take().filter(|_| seen.connection == connection),
+                said: seen.said.take().filter(|_| is_same),
                 promised: seen.promised.take(),
             };
         }
@@ -116,7 +118,7 @@ async fn files(
     let each = content.files.files.iter().map(|(name, file)| {
         let known = known
             .get(name)
-            .filter(|known| is_enough(known, &file.text, file.drift))
+            .filter(|known| is_enough(known, &file.text, file.drift, desired))
             .cloned();
         async move {
             if file.policy == FilePolicy::Ignored {
@@ -150,7 +152,7 @@ async fn files(
 }
 
 /// Whether what is remembered of a file says what this pass needs to know of it.
-fn is_enough(known: &Fact<Found>, wanted: &Text, drift: Drift) -> bool {
+fn is_enough(known: &Fact<Found>, wanted: &Text, drift: Drift, desired: &Desired) -> bool {
     match (known, wanted) {
         (Fact::Unknown, _) => false,
         (Fact::Absent, _) => true,
@@ -164,7 +166,11 @@ fn is_enough(known: &Fact<Found>, wanted: &Text, drift: Drift) -> bool {
                 content: None,
             }),
             Text::Whole(text),
-        ) => drift != Drift::Report || *found == hash(text),
+        ) => {
+            // The token that its Secret has lost may stand in it.
+            let is_looked_for = desired.token.found == Fact::Absent;
+            !is_looked_for && (drift != Drift::Report || *found == hash(text))
+        }
     }
 }
 

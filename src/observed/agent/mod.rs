@@ -35,7 +35,7 @@ pub struct Observed {
     pub said: Option<Said>,
     /// Some: others go first; when it may be its turn to be woken.
     pub turn: Option<Duration>,
-    /// This process has made the promise of that message: nobody else can have sent it.
+    /// This process has made the promise of that message and has not tried to send it: nobody can have.
     pub promised_here: bool,
     /// The bcrypt hash of the token, once it is made.
     pub token_hash: Fact<String>,
@@ -83,6 +83,8 @@ pub enum Heard {
     Accepted,
     /// The key is used up.
     Over(String),
+    /// The gateway does not take it.
+    Refused(String),
 }
 
 pub fn hash(content: &str) -> String {

@@ -2,13 +2,14 @@
 //! read again. Contents are kept only where they are not what is wanted.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
 use super::{Found, Said};
 use crate::fact::Fact;
+use crate::gateway::Connection;
 use crate::resource::Agent;
 
 /// Clones are the same memory.
@@ -18,13 +19,13 @@ pub struct Seen(Arc<Mutex<HashMap<ObjectRef<Agent>, OfAgent>>>);
 #[derive(Default, Clone)]
 pub(super) struct OfAgent {
     /// Tells one connection from the next: after a restart of the gateway all is read anew.
-    pub(super) connection: usize,
+    pub(super) connection: Weak<Connection>,
     pub(super) ask: String,
     pub(super) since: Option<Instant>,
     /// Absent: it was not there. What is not in it was not read, or written since.
     pub(super) files: BTreeMap<String, Fact<Found>>,
     pub(super) said: Option<Said>,
-    /// The key of the message that this process has promised last.
+    /// The key of the message that this process has promised last, and has not tried to send.
     pub(super) promised: Option<String>,
 }
 
@@ -46,6 +47,11 @@ impl Seen {
     /// The status holds the promise of this message since now.
     pub fn promised(&self, agent: &ObjectRef<Agent>, id: String) {
         self.with(agent, |seen| seen.promised = Some(id));
+    }
+
+    /// A message is about to be sent: from now on it may have been.
+    pub fn attempted(&self, agent: &ObjectRef<Agent>) {
+        self.with(agent, |seen| seen.promised = None);
     }
 
     pub fn forget(&self, agent: &ObjectRef<Agent>) {

@@ -14,9 +14,6 @@ use crate::gateway::{Binding, Contract};
 use crate::observed::agent::Observed;
 use crate::resource::settings::Drift;
 
-/// A gateway that does not tell of changes is read anew after this long.
-const SHOWS_AFTER: Duration = Duration::from_secs(2);
-
 /// What the entry is compared with.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
@@ -62,7 +59,8 @@ pub(super) fn plan(plan: &mut Plan, desired: &Desired, observed: &Observed, want
     if is_none {
         return;
     }
-    if is_there && desired.settled {
+    let same_wish = desired.promises.entry_hash == Some(wanted.content.entry.hash());
+    if is_there && same_wish {
         match desired.drift {
             Drift::Correct => {}
             Drift::Report => {
@@ -90,11 +88,11 @@ pub(super) fn deposit(plan: &mut Plan, desired: &Desired, observed: &Observed, o
             answer:
                 Answer::Not {
                     why: NotCommitted::Rejected(issues),
-                    ..
+                    again,
                 },
             ask,
             ..
-        }) if *ask == desired.ask => Some(Waits::Rejected(issues.clone())),
+        }) if *ask == desired.ask && *again > Duration::ZERO => Some(Waits::Rejected(issues.clone())),
         Some(Deposit {
             answer: Answer::Not { why, again },
             ask,
@@ -105,13 +103,13 @@ pub(super) fn deposit(plan: &mut Plan, desired: &Desired, observed: &Observed, o
         }),
         // What was taken and does not show would be written for ever.
         Some(Deposit {
-            answer: Answer::Done(ago),
+            answer: Answer::Done { again } | Answer::Removed { removed: _, again },
             ..
-        }) if *ago < SHOWS_AFTER => Some(Waits::NotCommitted {
+        }) if *again > Duration::ZERO => Some(Waits::NotCommitted {
             why: NotCommitted::Unfinished(
                 "the gateway took it, and its configuration does not show it yet".to_owned(),
             ),
-            again: SHOWS_AFTER.saturating_sub(*ago),
+            again: *again,
         }),
         Some(_) | None => {
             plan.stages.push(vec![Action::Deposit(order)]);

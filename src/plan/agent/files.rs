@@ -56,10 +56,14 @@ pub(super) fn plan(
             })),
         }
     }
+    let seeds = !promises.is_empty();
     for stage in [promises, writes] {
         if !stage.is_empty() {
             plan.stages.push(stage);
         }
+    }
+    if seeds {
+        plan.waits = Some(Waits::Seeds);
     }
     if !unread.is_empty() {
         plan.waits = Some(Waits::Files(unread));

@@ -21,7 +21,7 @@ use crate::gateway::commit::{Difference, NotCommitted};
 use crate::gateway::names::{AgentId, SessionKey};
 use crate::gateway::refusal::Issue;
 use crate::observed::agent::{Line, Observed};
-use crate::resource::agent::{Binding, FileAction, Wake};
+use crate::resource::agent::{Binding, FileAction, FileState, Wake};
 
 /// Stages in order: one begins when all of the one before has gone well.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -126,6 +126,8 @@ pub enum Waits {
     Gateway,
     /// The configuration could not be read.
     Configuration,
+    /// Files are about to be seeded: the next pass does it.
+    Seeds,
     /// These files could not be read.
     Files(Vec<String>),
     /// The entry is on its way.
@@ -239,16 +241,21 @@ fn prepare(plan: &mut Plan, desired: &Desired, observed: &Observed) {
     if !promises.held {
         stage.push(Action::HoldObject);
     }
-    let was_minted = promises
+    // One that never came into a file is nobody's loss.
+    let carrier = promises.files.get("TOOLS.md");
+    let was_given = promises
         .token
         .as_ref()
-        .is_some_and(|token| token.fingerprint.is_some());
-    match (&desired.token.found, was_minted) {
+        .is_some_and(|token| token.fingerprint.is_some())
+        && carrier.is_some_and(|file| file.state != FileState::Pending);
+    match (&desired.token.found, was_given) {
         (Fact::Known(_), _) => {}
         (Fact::Unknown, _) => return,
         (Fact::Absent, false) => stage.push(Action::MintToken {
             secret: desired.token.secret.clone(),
         }),
+        // Without an entry no file can be read: it comes first, and the token is looked for afterwards.
+        (Fact::Absent, true) if found.is_none() => {}
         (Fact::Absent, true) => match files::token_in(desired, observed) {
             Some(token) => stage.push(Action::RestoreToken {
                 secret: desired.token.secret.clone(),

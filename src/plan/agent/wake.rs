@@ -21,6 +21,8 @@ use crate::resource::agent::{Wake, WakeState};
 const GATHERED: SignedDuration = SignedDuration::from_secs(30);
 /// On a busy machine a message was in the history 20 s after the end of its turn.
 const LOST_AFTER: SignedDuration = SignedDuration::from_secs(60);
+/// Longer than a turn takes.
+const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_mins(15);
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// A turn may take minutes; nothing depends on seeing its end at once.
 const LOOK_LATER: Duration = Duration::from_secs(30);
@@ -88,7 +90,8 @@ fn open(
         .filter(|said| said.id == id)
         .map(|said| &said.answer);
     let since = wake.at.as_ref().map_or(desired.now, |time| time.0);
-    let is_old = desired.now.duration_since(since) >= LOST_AFTER;
+    let waited = desired.now.duration_since(since);
+    let is_old = waited >= LOST_AFTER;
     let state = |state| {
         promise(Wake {
             state: Some(state),
@@ -118,6 +121,13 @@ fn open(
                 at: Some(Time(desired.now)),
                 ..wake.clone()
             }))
+        }
+        (Fact::Known(InHistory::NotThere | InHistory::Unknown), Some(Heard::Refused(_))) => {
+            Some(state(WakeState::Failed))
+        }
+        // Taken, and after so long not there: lost with a gateway, or of a turn that still goes on. It is not sent twice.
+        (Fact::Known(InHistory::NotThere), Some(Heard::Accepted)) if waited >= GIVEN_UP_AFTER => {
+            Some(state(WakeState::Unknown))
         }
         // Of what this gateway's history cannot tell, its own word is all there is.
         (Fact::Known(InHistory::Unknown), Some(Heard::Accepted | Heard::Over(_))) => {

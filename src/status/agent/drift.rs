@@ -1,5 +1,7 @@
 //! What differs where drift was found and left, bounded, with secrets masked.
 
+use std::time::Duration;
+
 use similar::TextDiff;
 
 use crate::desired::agent::{Desired, Text};
@@ -12,6 +14,8 @@ use crate::status::condition::fit;
 /// The schema's limits.
 const MOST: usize = 16;
 const LONGEST: usize = 4096;
+/// Of two long texts that have nothing in common.
+const LONGEST_COMPARISON: Duration = Duration::from_millis(50);
 const MASK: &str = "[masked]";
 
 pub(super) fn of(
@@ -46,7 +50,9 @@ pub(super) fn of(
             Text::Whole(wanted) => wanted.clone(),
             Text::Section(_) => file.text.wanted(Some(&found)).unwrap_or_else(|| found.clone()),
         };
-        let diff = TextDiff::from_lines(&wanted, &found);
+        let diff = TextDiff::configure()
+            .timeout(LONGEST_COMPARISON)
+            .diff_lines(&wanted, &found);
         let diff = diff.unified_diff().context_radius(1).to_string();
         all.push(Difference {
             subject: name.clone(),
@@ -66,6 +72,28 @@ pub(super) fn of(
 
 /// The token by value, and whatever looks like one: an old token is no less secret.
 fn masked(text: &str, secret: Option<&str>) -> String {
+    // Whatever is as long and as meaningless as a token may be one: an old one, or a key that somebody has pasted.
+    const SHORTEST: usize = 32;
+    let mut result = String::new();
+    let mut word = String::new();
+    let end = |word: &mut String, result: &mut String| {
+        let is_random = word.len() >= SHORTEST && word.chars().any(|sign| sign.is_ascii_digit());
+        result.push_str(if is_random { MASK } else { word });
+        word.clear();
+    };
+    for sign in masked_by_name(text, secret).chars() {
+        if sign.is_ascii_alphanumeric() || ['-', '_', '+', '/', '='].contains(&sign) {
+            word.push(sign);
+        } else {
+            end(&mut word, &mut result);
+            result.push(sign);
+        }
+    }
+    end(&mut word, &mut result);
+    result
+}
+
+fn masked_by_name(text: &str, secret: Option<&str>) -> String {
     let text = match secret {
         Some(secret) => text.replace(secret, MASK),
         None => text.to_owned(),

@@ -82,7 +82,16 @@ fn physical(
     let earlier = before.files.iter().find(|file| file.name == name);
     if let (false, Some(earlier), FilePolicy::Managed) = (outcome.plan.files_compared, earlier, file.policy) {
         // Not compared in this pass: what was told of it stays, of the content that it was told of.
-        return earlier.clone();
+        // Of another one nothing is known yet.
+        let state = if earlier.hash.as_deref() == Some(wanted.as_str()) {
+            earlier.state
+        } else {
+            FileState::Pending
+        };
+        return FileStatus {
+            state,
+            ..earlier.clone()
+        };
     }
     let written = outcome.came().find_map(|(action, came)| {
         let Action::Write(write) = action else { return None };

@@ -107,7 +107,7 @@ pub fn of(snapshot: &Snapshot, desired: &Desired, observed: &Observed, outcome: 
     };
     Report {
         news: news(&before.conditions, &ready, outcome),
-        look_again: look_again(outcome, patience, desired, observed),
+        look_again: look_again(outcome, patience),
         status,
     }
 }
@@ -195,14 +195,17 @@ fn entry(desired: &Desired, outcome: &Outcome, before: &AgentStatus) -> Option<E
     }
     if let (Some(entry), Some(difference), Ok(place)) = (&mut entry, &outcome.plan.entry, &desired.place) {
         let Difference {
-            is_there: _,
-            is_none: _,
+            is_there,
+            is_none,
             settings: _,
             bindings_differ: _,
             left_out,
             hidden: _,
             conflicts,
         } = difference;
+        if let (true, true, Ok(content)) = (is_there, is_none, &desired.content) {
+            entry.hash = Some(content.entry.hash());
+        }
         entry.left_out = left_out.iter().take(64).map(|it| fit(&it.setting, 256)).collect();
         let conflicts = conflicts.iter().filter(|it| it.agent == place.agent).take(32);
         entry.binding_conflicts = conflicts
@@ -273,12 +276,7 @@ fn last_sync(files: &[FileStatus], before: &AgentStatus, now: Timestamp) -> Opti
     }
 }
 
-fn look_again(
-    outcome: &Outcome,
-    patience: Option<Duration>,
-    desired: &Desired,
-    observed: &Observed,
-) -> Option<Duration> {
+fn look_again(outcome: &Outcome, patience: Option<Duration>) -> Option<Duration> {
     let goes_on = outcome.came().any(|(action, came)| {
         *came == Came::Done && !matches!(action, Action::LetGo(_) | Action::Promise(Promise::Disown))
     });
@@ -291,6 +289,7 @@ fn look_again(
             Waits::Hold(_)
             | Waits::Gateway
             | Waits::Commit
+            | Waits::Seeds
             | Waits::Rejected(_)
             | Waits::TokenLost
             | Waits::Ahead(_)
@@ -311,7 +310,6 @@ fn look_again(
     } else {
         None
     };
-    let _ = (desired, observed);
     [sooner, waits, patience].into_iter().flatten().min()
 }
 
@@ -320,7 +318,8 @@ fn news(before: &[Condition], ready: &Finding, outcome: &Outcome) -> Vec<News> {
     let mut news = Vec::new();
     let told = find(before, condition::READY);
     let same = told.is_some_and(|told| told.reason == ready.reason.to_string());
-    let says_something = !same && ready.truth != Truth::Unknown && ready.reason != Reason::Provisioning;
+    let is_between = matches!(ready.reason, Reason::Provisioning | Reason::Deleting);
+    let says_something = !same && ready.truth != Truth::Unknown && !is_between;
     if says_something {
         news.push(News {
             warning: ready.truth == Truth::False,

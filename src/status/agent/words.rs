@@ -35,7 +35,9 @@ pub(super) fn ready(
         let (reason, message) = of_obstacle(obstacle);
         return no(reason, message);
     }
-    if let Some((action, failure)) = outcome.failure() {
+    // The wake follows: whether it goes well is told in its own condition.
+    let is_of_ready = |action: &Action| !matches!(action, Action::Wake(_) | Action::HashToken(_));
+    if let Some((action, failure)) = outcome.failure().filter(|(action, _)| is_of_ready(action)) {
         let (reason, message) = of_failure(action, failure);
         return no(reason, message);
     }
@@ -105,6 +107,7 @@ fn leaving(
                 }
                 Waits::Hold(_)
                 | Waits::Files(_)
+                | Waits::Seeds
                 | Waits::Commit
                 | Waits::TokenLost
                 | Waits::Ahead(_)
@@ -143,6 +146,10 @@ fn of_waits(snapshot: &Snapshot, desired: &Desired, observed: &Observed, waits: 
                 "could not be read from the gateway: {}; tried again soon",
                 names.join(", ")
             ),
+        ),
+        Waits::Seeds => no(
+            Reason::Provisioning,
+            "files that are written once are on their way".to_owned(),
         ),
         Waits::Commit => no(
             Reason::Provisioning,
