@@ -35,10 +35,11 @@ fn it_says_what_would_change_and_changes_nothing() {
     let up = desk.up(&["--demo"]);
     up.until("Ctrl-C stops it");
     let workspace = workspace(&up.out());
-    // The last wakes are sent when all is Ready already.
+    // The last wakes are sent when all is Ready already, and are told after that.
     let settled = eventually("nothing is left to do", || {
+        let before = versions(&desk);
         let plan = desk.run(&["plan"]);
-        (plan.code == Some(0)).then_some(plan)
+        (plan.code == Some(0) && versions(&desk) == before).then_some(plan)
     });
     settled.is(
         0,
