@@ -1,7 +1,7 @@
 //! What `up --demo` adds: a simulated gateway, and the fleet of `examples/`.
 
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use base64::Engine;
@@ -47,6 +47,7 @@ const NAMESPACE: &str = "default";
 pub(super) struct Demo {
     url: String,
     token: String,
+    workspaces: PathBuf,
 }
 
 impl Demo {
@@ -59,6 +60,7 @@ impl Demo {
             .mode(0o700)
             .create(&workspaces)
             .with_context(|| format!("cannot make the folder {}", workspaces.display()))?;
+        let workspaces = workspaces.canonicalize()?;
         let listener = loop {
             let listener = TcpListener::bind(("127.0.0.1", 0))
                 .await
@@ -70,7 +72,7 @@ impl Demo {
         let address = listener.local_addr()?;
         let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
         let mut settings = Settings::new(Contract::V2026_9_6, &token);
-        settings.workspace = Workspace::Folder(workspaces.canonicalize()?);
+        settings.workspace = Workspace::Folder(workspaces.clone());
         settings.delays = 0.0;
         settings.seed = rand::random();
         settings.started_at_ms = jiff::Timestamp::now().as_millisecond();
@@ -84,11 +86,20 @@ impl Demo {
         Ok(Self {
             url: format!("ws://{address}"),
             token,
+            workspaces,
         })
     }
 
     pub(super) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where the files of a workspace are. None: not where the simulated gateway has any.
+    pub(super) fn folder_of(&self, workspace: &str) -> Option<PathBuf> {
+        // Its home, as it says itself.
+        let below = workspace.strip_prefix("~/")?;
+        let folder = self.workspaces.join("home").join(below);
+        folder.is_dir().then_some(folder)
     }
 
     /// The first time the examples, with this gateway's address and token in the place of the real one's. Later only these

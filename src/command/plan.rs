@@ -28,7 +28,7 @@ use crate::gateway::dial::Network;
 use crate::gateway::session::Surroundings;
 use crate::gateway::{Guard, Link, State};
 use crate::plan::agent::explain::{Blocked, Change, Explanation, explain};
-use crate::resource::{Agent, Gateway};
+use crate::resource::{Agent, Gateway, condition};
 use crate::sessions::{Said, Sessions};
 use crate::telemetry::Metrics;
 
@@ -218,6 +218,10 @@ fn lay_over_texts(
 async fn connect(world: &World, mut said: Said, patience: Duration) {
     let mut open: Vec<Arc<Gateway>> = Vec::new();
     for gateway in world.stores.gateways.state() {
+        // Each try with a key that nobody has approved asks the gateway's people once more.
+        if waits_for_approval(&gateway) {
+            continue;
+        }
         let snapshot = gateway::snapshot(Arc::clone(&gateway), world).await;
         if let Ok(wanted) = desired::gateway::of(&snapshot).connection {
             world.sessions.want(&gateway, wanted, None);
@@ -239,10 +243,17 @@ async fn connect(world: &World, mut said: Said, patience: Duration) {
     };
     while !open.iter().all(is_tried) {
         let news: Result<Option<ObjectRef<Gateway>>, _> = timeout_at(until, said.links.recv()).await;
-        if news.is_err() {
+        if !matches!(news, Ok(Some(_))) {
             return;
         }
     }
+}
+
+fn waits_for_approval(gateway: &Gateway) -> bool {
+    let conditions = gateway.status.iter().flat_map(|status| &status.conditions);
+    conditions
+        .into_iter()
+        .any(|found| found.type_ == condition::PAIRED && found.status == "False")
 }
 
 fn tell(parts: &[Part]) -> anyhow::Result<()> {
@@ -281,10 +292,18 @@ fn tell(parts: &[Part]) -> anyhow::Result<()> {
     if agents == 0 {
         return show("Nothing to do: everything that could be looked at is as asked for.");
     }
+    let change = if agents == 1 { "changes" } else { "change" };
     show(&format!(
-        "{agents} agents change: {} config write, {files} files, {wakes} wakes. Nothing was written.",
-        usize::from(entries > 0)
+        "{} {change}: {}, {}, {}. Nothing was written.",
+        counted(agents, "agent"),
+        counted(usize::from(entries > 0), "config write"),
+        counted(files, "file"),
+        counted(wakes, "wake"),
     ))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn in_words(blocked: &Blocked) -> String {

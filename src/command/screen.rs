@@ -114,7 +114,9 @@ impl Screen {
                 State::Ready(said) => format!("{shown} is Ready: {said}"),
                 State::NotReady(said) => format!("{shown} is not Ready: {said}"),
                 State::Gone => format!("{shown} is gone"),
-                State::Working(_) | State::Unseen | State::OnlyKept | State::Silent => continue,
+                State::OnItsWay(_) | State::Working(_) | State::Unseen | State::OnlyKept | State::Silent => {
+                    continue;
+                }
             };
             self.told.insert(shown.clone(), state.clone());
             super::say::tell(&line);

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::operator::ACTED_ON;
 use crate::resource::names;
+use crate::status::reason::Reason;
 
 /// One object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(super) enum State {
     Ready(String),
     /// Its reason and its message.
     NotReady(String),
+    /// Not Ready, and the way there is the usual one: nothing is wrong.
+    OnItsWay(String),
     /// Somebody works at it and has nothing to tell yet.
     Working(String),
     /// What it says is of an earlier writing of it, or it says nothing yet.
@@ -66,6 +69,9 @@ impl State {
         let word = |name: &str| ready.get(name).and_then(Value::as_str).unwrap_or_default();
         match word("status") {
             "True" => Self::Ready(word("message").to_owned()),
+            "False" if word("reason") == Reason::Provisioning.to_string() => {
+                Self::OnItsWay(word("message").to_owned())
+            }
             "False" => Self::NotReady(format!("{}: {}", word("reason"), word("message"))),
             _ => Self::Working(format!("{}: {}", word("reason"), word("message"))),
         }
@@ -74,14 +80,16 @@ impl State {
     /// Whether waiting may still change something.
     pub(super) fn is_awaited(&self) -> bool {
         match self {
-            Self::NotReady(_) | Self::Working(_) | Self::Unseen => true,
+            Self::NotReady(_) | Self::OnItsWay(_) | Self::Working(_) | Self::Unseen => true,
             Self::Ready(_) | Self::OnlyKept | Self::Gone | Self::Silent => false,
         }
     }
 
     pub(super) fn words(&self) -> String {
         match self {
-            Self::Ready(said) | Self::NotReady(said) | Self::Working(said) => said.clone(),
+            Self::Ready(said) | Self::NotReady(said) | Self::OnItsWay(said) | Self::Working(said) => {
+                said.clone()
+            }
             Self::Unseen => "nobody has looked at it yet".to_owned(),
             Self::OnlyKept => "it is kept, and this version does not act on its kind yet".to_owned(),
             Self::Gone => "it is gone".to_owned(),
@@ -116,7 +124,7 @@ impl Standing {
     pub(super) fn ready(&self) -> &'static str {
         match self.state {
             State::Ready(_) => "True",
-            State::NotReady(_) | State::Gone => "False",
+            State::NotReady(_) | State::OnItsWay(_) | State::Gone => "False",
             State::Working(_) | State::Unseen => "Unknown",
             State::OnlyKept | State::Silent => "-",
         }
@@ -199,6 +207,12 @@ mod tests {
             state(&gateway(2, &says("Unknown"))),
             State::Working("Because: so".to_owned())
         );
+        let mut coming = says("False");
+        coming["conditions"][1]["reason"] = json!("Provisioning");
+        let coming = Standing::of(&gateway(2, &coming), "Gateway", "ocgw");
+        assert_eq!(coming.state, State::OnItsWay("so".to_owned()));
+        assert!(coming.state.is_awaited());
+        assert_eq!(coming.ready(), "False");
     }
 
     #[test]

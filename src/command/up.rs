@@ -37,6 +37,9 @@ use crate::control_plane::store::{Keep, NotOpened, Revision, Store};
 use crate::resource::{self, names};
 use crate::telemetry::{Metrics, log};
 
+/// The one of `examples/` that people are sent to.
+const DEMOS_AGENT: &str = "triage";
+
 /// Days before its end at which the certificate authority is spoken of.
 const SOON: i64 = 90;
 
@@ -205,8 +208,9 @@ impl Up {
         stop: &CancellationToken,
         begun: Instant,
     ) -> anyhow::Result<()> {
+        let mut demo = None;
         if self.demo {
-            let demo = Demo::start(&folder.join(data::DEMO)).await?;
+            let demo = demo.insert(Demo::start(&folder.join(data::DEMO)).await?);
             tell(&format!(
                 "Demo: simulated OpenClaw gateway \"harbour\" on {}, fleet from examples/",
                 demo.url()
@@ -226,7 +230,7 @@ impl Up {
         };
         let telling = async {
             let told = stop
-                .run_until_cancelled(show(client, &kinds, begun, self.demo))
+                .run_until_cancelled(show(client, &kinds, begun, demo.as_ref()))
                 .await;
             if let Some(Err(_)) = told {
                 // A fleet that cannot be looked at is not one to go on with.
@@ -287,7 +291,7 @@ async fn show(
     client: &kube::Client,
     kinds: &[&ServedKind],
     begun: Instant,
-    demo: bool,
+    demo: Option<&Demo>,
 ) -> anyhow::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(60);
     const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -304,8 +308,24 @@ async fn show(
     let seconds = begun.elapsed().as_secs_f64();
     screen.end(&standings);
     tell(&summary(&standings, seconds));
-    tell(&try_this(demo));
+    let soul = match demo {
+        Some(demo) => soul(client, kinds, demo).await?,
+        None => None,
+    };
+    tell(&try_this(demo.is_some(), soul.as_deref()));
     Ok(())
+}
+
+/// A file of the demo's agent, to be spoilt. None: nobody has that agent any more.
+async fn soul(client: &kube::Client, kinds: &[&ServedKind], demo: &Demo) -> anyhow::Result<Option<PathBuf>> {
+    let Some(agents) = kinds.iter().find(|kind| kind.resource.kind == "Agent") else {
+        return Ok(None);
+    };
+    let found = all(client, agents).await?;
+    let triage = found.iter().find(|agent| agent.name_any() == DEMOS_AGENT);
+    let workspace = triage.and_then(|agent| agent.data.pointer("/status/binding/workspace")?.as_str());
+    let folder = workspace.and_then(|workspace| demo.folder_of(workspace));
+    Ok(folder.map(|folder| folder.join("SOUL.md")))
 }
 
 async fn standings(client: &kube::Client, kinds: &[&ServedKind]) -> anyhow::Result<Vec<Standing>> {
@@ -381,21 +401,21 @@ fn summary(standings: &[Standing], seconds: f64) -> String {
 }
 
 /// What to type next.
-fn try_this(demo: bool) -> String {
+fn try_this(demo: bool, soul: Option<&Path>) -> String {
     let program = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
-    let lines = if demo {
-        [
-            "kubectl get openclaw",
-            "kubectl describe ocgw harbour",
-            "kubectl explain ocagent.spec",
-        ]
+    let mut lines = vec!["kubectl get openclaw".to_owned()];
+    if demo {
+        lines.push(format!("kubectl edit ocagent {DEMOS_AGENT}"));
     } else {
-        [
-            "kubectl get openclaw",
-            "kubectl get events",
-            "kubectl explain ocgw.spec",
-        ]
-    };
+        lines.push("kubectl get events".to_owned());
+        lines.push("kubectl explain ocgw.spec".to_owned());
+    }
+    if let Some(soul) = soul {
+        lines.push(format!(
+            "echo \"I was here\" >> {}    # put right in about a minute",
+            data::quoted(soul)
+        ));
+    }
     format!(
         "\nTry, in another terminal (KUBECONFIG as above):\n  {}\nWithout kubectl: {} get openclaw\nCtrl-C stops it; \
          everything is still there next time.",

@@ -260,10 +260,22 @@ fn within<T>(patience: Duration, mut look: impl FnMut() -> Option<T>) -> Option<
 pub fn normal(text: &str, desk: &Desk) -> String {
     let mut text = text.replace(&desk.folder.display().to_string(), "DESK");
     text = text.replace(env!("CARGO_BIN_EXE_quartermaster"), "PROGRAM");
+    text = without_uid_after(&text, "workspace-mc-");
     for before in ["https://127.0.0.1:", "ws://127.0.0.1:", "Ready after "] {
         text = without_numbers_after(&text, before);
     }
     text
+}
+
+fn without_uid_after(text: &str, before: &str) -> String {
+    let mut parts = text.split(before);
+    let mut whole = parts.next().unwrap().to_owned();
+    for part in parts {
+        whole.push_str(before);
+        whole.push_str("UID");
+        whole.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit() || c == '-'));
+    }
+    whole
 }
 
 fn without_numbers_after(text: &str, before: &str) -> String {

@@ -35,7 +35,7 @@ fn a_second_up_goes_on_where_the_first_one_was() {
 
     let up = desk.up(&["--demo"]);
     up.until("ocgw/harbour is Ready: connected to OpenClaw 2026.9.6\n");
-    up.until("Kept, and not acted on by this version yet: 2 Boards, 6 Agents.");
+    up.until("1 Gateway, 2 Boards, 7 Agents Ready after");
     let second = desk.kubeconfig();
     for name in ["certificate-authority-data", "token"] {
         assert_eq!(word(&first, name), word(&second, name), "{name}");
@@ -58,7 +58,7 @@ fn a_second_up_goes_on_where_the_first_one_was() {
 fn what_was_ready_yesterday_is_looked_at_today() {
     let desk = Desk::new();
     let up = desk.up(&["--demo"]);
-    up.until("ocgw/harbour is Ready");
+    up.until("1 Gateway, 2 Boards, 8 Agents Ready after");
     assert_eq!(up.interrupt().code, Some(0));
 
     let up = desk.up(&[]);
@@ -66,9 +66,12 @@ fn what_was_ready_yesterday_is_looked_at_today() {
     let out = normal(&up.out(), &desk);
     assert!(out.contains("\nocgw/harbour is the demo's: what it connects to is there with --demo only.\n"));
     assert!(
-        !out.contains("is Ready:") && !out.contains("Ready after"),
+        !out.contains("ocgw/harbour is Ready:") && !out.contains("Ready after"),
         "{out}"
     );
+    // A Board needs no more than its Gateway's object.
+    let agent_is_ready = |line: &str| line.starts_with("ocagent/") && line.contains(" is Ready:");
+    assert!(!out.lines().any(agent_is_ready), "{out}");
     // In the middle: it still waits for the gateway.
     assert_eq!(up.interrupt().code, Some(0));
 }

@@ -20,6 +20,7 @@ mod evidence;
 mod by_hand;
 mod desk;
 mod goes_on;
+mod plans;
 mod refuses;
 mod renders;
 mod says;

@@ -78,16 +78,24 @@ fn the_demo_shows_a_table_and_what_to_type() {
     assert_eq!(said.code, Some(0));
     let seen = normal(&seen(&said.out).join("\n"), &desk);
     let expected = "
-  OBJECT         READY   STATUS
-  ocgw/harbour   True    connected to OpenClaw 2026.9.6
-1 Gateway Ready after N s.
-Kept, and not acted on by this version yet: 2 Boards, 7 Agents.
+  OBJECT                  READY   STATUS
+  ocagent/handbook-lead   True    its entry and every file are in the gateway...
+  ocagent/harbour-main    True    its entry and every file are in the gateway...
+  ocagent/lookout         True    its entry and every file are in the gateway...
+  ocagent/ops-lead        True    its entry and every file are in the gateway...
+  ocagent/proofreader     True    its entry and every file are in the gateway...
+  ocagent/scribe          True    its entry and every file are in the gateway...
+  ocagent/shipwright      True    its entry and every file are in the gateway...
+  ocagent/triage          True    its entry and every file are in the gateway...
+  ocboard/handbook        True    its Gateway is there
+  ocboard/ops             True    its Gateway is there
+  ocgw/harbour            True    connected to OpenClaw 2026.9.6
+1 Gateway, 2 Boards, 8 Agents Ready after N s.
 
 Try, in another terminal (KUBECONFIG as above):
   kubectl get openclaw
-  kubectl describe ocgw harbour
-  kubectl explain ocagent.spec
-";
+  kubectl edit ocagent triage
+  echo \"I was here\" >> ";
     assert!(seen.contains(expected), "{seen}");
     assert!(
         seen.trim_end()
@@ -113,7 +121,7 @@ fn the_table_is_painted_over_when_something_changes() {
     assert_eq!(up.interrupt().code, Some(0));
 
     let up = in_terminal(desk.command(&["up", "--listen", "127.0.0.1:0"]), 40, 24);
-    up.until("  ocgw/pier   False ");
+    up.until("  ocgw/pier           False ");
     let mut command = desk.command(&["simulate-gateway"]);
     command.env("OPENCLAW_GATEWAY_TOKEN", "sesame");
     let simulated = Running::start(command);
@@ -131,8 +139,9 @@ fn the_table_is_painted_over_when_something_changes() {
         .filter(|line| line.starts_with("  o") || line.starts_with("  O"))
         .collect();
     let expected = [
-        "  OBJECT      READY   STATUS",
-        "  ocgw/pier   True    connected to Op...",
+        "  OBJECT              READY   STATUS",
+        "  ocagent/pier-main   True    its ent...",
+        "  ocgw/pier           True    connect...",
     ];
     assert_eq!(table, expected, "{}", seen.join("\n"));
     evidence::record("up", "table painted over in a terminal of 40 columns", 1, "");

@@ -186,8 +186,8 @@ fn of_files(
 impl Diff {
     fn between(there: &str, wanted: &str, desired: &Desired) -> Self {
         let masked = |text: &str| match &desired.token.found {
-            Fact::Known(token) => text.replace(token.reveal(), "[token]"),
-            Fact::Absent | Fact::Unknown => text.to_owned(),
+            Fact::Known(token) => without_tokens(&text.replace(token.reveal(), "[token]")),
+            Fact::Absent | Fact::Unknown => without_tokens(text),
         };
         let (there, wanted) = (masked(there), masked(wanted));
         let diff = TextDiff::from_lines(&there, &wanted);
@@ -202,6 +202,27 @@ impl Diff {
             unified: diff.unified_diff().context_radius(2).to_string(),
         }
     }
+}
+
+/// What is in a gateway's file may be a token from before a rotation, which may still open something.
+fn without_tokens(text: &str) -> String {
+    /// Of 256 random bits in base64.
+    const OURS: usize = 43;
+    let is_of_a_token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let (mut whole, mut rest) = (String::with_capacity(text.len()), text);
+    while !rest.is_empty() {
+        let (word, after) = rest.split_at(rest.find(|c| !is_of_a_token(c)).unwrap_or(rest.len()));
+        let is_named = ["TOKEN=", "TOKEN=\""].iter().any(|name| whole.ends_with(name));
+        if word.len() == OURS || (is_named && !word.is_empty()) {
+            whole.push_str("[another token]");
+        } else {
+            whole.push_str(word);
+        }
+        let (between, next) = after.split_at(after.find(is_of_a_token).unwrap_or(after.len()));
+        whole.push_str(between);
+        rest = next;
+    }
+    whole
 }
 
 /// Of settings that anybody may see the values are shown; of `config` only which one differs.
@@ -256,5 +277,23 @@ impl fmt::Display for Change {
                 with_workspace: false,
             } => write!(out, "- agent"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_of_any_time_are_masked_and_nothing_else() {
+        let old = "x".repeat(43);
+        let text = format!(
+            "- `AGENT_ID=\"15c49e36-25a1-486e-b32e-bebb95dfa4ea\"`\nAUTH_TOKEN=\"s-hort\" é {old}.\nAUTH_TOKEN=\"[token]\"\n"
+        );
+        assert_eq!(
+            without_tokens(&text),
+            "- `AGENT_ID=\"15c49e36-25a1-486e-b32e-bebb95dfa4ea\"`\nAUTH_TOKEN=\"[another token]\" é [another token].\n\
+             AUTH_TOKEN=\"[token]\"\n"
+        );
     }
 }
