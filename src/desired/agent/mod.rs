@@ -112,7 +112,7 @@ pub enum Hold {
 }
 
 /// In the place of a token that is not there yet. Never written: a file is only written with a token that is known.
-const NO_TOKEN: &str = "not-minted-yet";
+pub const NO_TOKEN: &str = "not-minted-yet";
 
 pub fn of(snapshot: &Snapshot) -> Desired {
     let agent = snapshot.agent.as_ref();

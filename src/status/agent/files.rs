@@ -2,7 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::desired::agent::{Desired, File, Wish};
+use crate::desired::agent::{Desired, File, NO_TOKEN, Wish};
 use crate::execute::agent::{Came, Outcome};
 use crate::fact::Fact;
 use crate::observed::agent::{Found, Observed, hash};
@@ -155,7 +155,9 @@ fn physical(
             _,
         ) => None,
     };
-    let status = with_since(name, state, Some(wanted), before, now);
+    // With another word in the place of the token it is a text that nobody will ever see.
+    let is_real = !file.text.ours().contains(NO_TOKEN);
+    let status = with_since(name, state, is_real.then_some(wanted), before, now);
     FileStatus { intent, ..status }
 }
 
