@@ -35,6 +35,9 @@ pub struct Sessions {
 
 struct Open {
     session: Session,
+    /// Agents of others that the next write may give an empty heartbeat block: to be stored before it is made, since nobody
+    /// can tell afterwards whose hand it was.
+    foreseen: BTreeSet<String>,
     /// Nobody wants it any more: it closes after a while, unless somebody does again.
     abandoned: Option<AbortOnDropHandle<()>>,
 }
@@ -97,6 +100,7 @@ impl Sessions {
         self.with(|open| {
             let Open {
                 session,
+                foreseen: _,
                 abandoned: _,
             } = open.get(gateway)?;
             // First of all: what is read afterwards is read of this gateway or of a later one, and a later one takes none
@@ -121,21 +125,43 @@ impl Sessions {
         })
     }
 
-    /// Agents of others that have an empty heartbeat block by our hand, as far as is known since the session began.
+    /// Agents of others that have an empty heartbeat block by our hand, or may have with the next write, as far as is known
+    /// since the session began.
     pub fn preserved(&self, gateway: &Gateway) -> BTreeSet<String> {
-        let commits = self.with(|open| {
-            let open = open.get(&ObjectRef::from_obj(gateway))?;
-            Some(open.session.commits())
+        self.with(|open| {
+            let Some(open) = open.get(&ObjectRef::from_obj(gateway)) else {
+                return BTreeSet::new();
+            };
+            let done = open.session.commits().preserved();
+            let done = done.iter().map(ToString::to_string);
+            done.chain(open.foreseen.iter().cloned()).collect()
+        })
+    }
+
+    /// The next write may give these an empty heartbeat block: once the Gateway's status says so it may be made.
+    pub fn foresee(&self, gateway: &ObjectRef<Gateway>, agents: BTreeSet<String>) {
+        let is_new = self.with(|open| {
+            let Some(open) = open.get_mut(gateway) else {
+                return false;
+            };
+            let before = open.foreseen.len();
+            open.foreseen.extend(agents);
+            open.foreseen.len() > before
         });
-        let preserved = commits.map(|commits| commits.preserved()).unwrap_or_default();
-        preserved.iter().map(ToString::to_string).collect()
+        if is_new {
+            self.kept.send(gateway.clone()).ok();
+        }
     }
 
     /// `refused_ago`: how long ago these credentials were refused to an earlier process.
     pub fn want(&self, gateway: &Gateway, wanted: Wanted, refused_ago: Option<Duration>) {
         let key = ObjectRef::from_obj(gateway);
         self.with(|open| match open.get_mut(&key) {
-            Some(Open { session, abandoned }) => {
+            Some(Open {
+                session,
+                foreseen: _,
+                abandoned,
+            }) => {
                 *abandoned = None;
                 session.want(wanted);
             }
@@ -157,13 +183,25 @@ impl Sessions {
                     told.send(name.clone()).ok();
                 }));
                 let (kept, name, mut changes) = (self.kept.clone(), key.clone(), session.commits().changes());
+                let all = Arc::downgrade(&self.open);
                 tokio::spawn(async move {
                     while changes.changed().await.is_ok() {
+                        // What was foreseen has come, or will not.
+                        if let Some(all) = all.upgrade() {
+                            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                            if let Some(open) = all.get_mut(&name) {
+                                open.foreseen.clear();
+                            }
+                        }
                         kept.send(name.clone()).ok();
                     }
                 });
-                let abandoned = None;
-                open.insert(key, Open { session, abandoned });
+                let opened = Open {
+                    session,
+                    foreseen: BTreeSet::new(),
+                    abandoned: None,
+                };
+                open.insert(key, opened);
             }
         });
     }
@@ -182,6 +220,7 @@ impl Sessions {
         self.with(|open| {
             let Some(Open {
                 session: _,
+                foreseen: _,
                 abandoned,
             }) = open.get_mut(&key)
             else {
@@ -191,7 +230,12 @@ impl Sessions {
                 AbortOnDropHandle::new(tokio::spawn(async move {
                     tokio::time::sleep(ABANDONED_FOR).await;
                     let open = all.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-                    if let Some(Open { session, abandoned }) = open {
+                    if let Some(Open {
+                        session,
+                        foreseen: _,
+                        abandoned,
+                    }) = open
+                    {
                         closing.spawn(session.close());
                         // This very task.
                         drop(abandoned);
@@ -206,6 +250,7 @@ impl Sessions {
         self.with(|open| {
             if let Some(Open {
                 session: _,
+                foreseen: _,
                 abandoned,
             }) = open.get_mut(&ObjectRef::from_obj(gateway))
             {

@@ -119,6 +119,7 @@ async fn reconcile(agent: Arc<Agent>, world: Arc<World>) -> Result<Action, clust
         agent: &snapshot.agent,
         line: line.as_ref(),
         cluster: &world.cluster,
+        sessions: &world.sessions,
         deposits: &desk.deposits,
         seen: &desk.seen,
         hashes: &desk.hashes,

@@ -101,6 +101,8 @@ struct GatewayFace {
     contract: Option<String>,
     /// Ready and Compatible, as status and reason.
     conditions: Vec<(String, String)>,
+    /// What an entry may be written after.
+    preserved: Vec<String>,
 }
 
 /// What others read of a Board.
@@ -162,7 +164,8 @@ impl Desk {
                 }
                 // Gathered: a write of ours is told, too, and may be one of a hundred.
                 Some(gateway) = configurations.recv() => self.later.name([Who::AllOf(gateway)]),
-                Some(gateway) = preserved.recv() => self.later.name([Who::Gateway(gateway)]),
+                // Agents may wait for it.
+                Some(gateway) = preserved.recv() => { self.gateways.send(gateway).ok(); }
                 Some(agent) = deposits.next() => { self.agents.send(agent).ok(); }
                 () = self.later.due() => self.tell_later(),
             }
@@ -500,6 +503,9 @@ impl GatewayFace {
                 .filter(|found| [condition::READY, condition::COMPATIBLE].contains(&found.type_.as_str()))
                 .map(|found| (found.status.clone(), found.reason.clone()))
                 .collect(),
+            preserved: status
+                .map(|status| status.preserved_heartbeats.clone())
+                .unwrap_or_default(),
         }
     }
 }

@@ -424,6 +424,11 @@ impl Model {
                 });
                 Answer::Begun
             }
+            Effect::Foresee(agents) => {
+                let status = self.gateway.status.get_or_insert_default();
+                status.preserved_heartbeats = agents.iter().cloned().collect();
+                Answer::Begun
+            }
             Effect::Hash(_) => Answer::Begun,
         }
     }

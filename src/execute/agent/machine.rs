@@ -1,7 +1,7 @@
 //! PURE. A plan and the answers so far give the next effects: stage after stage, all of a stage at once, and nothing of a
 //! stage before all of the one before it has gone well.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::{Came, Failure, Outcome, Whose};
 use crate::deposits::Order;
@@ -17,6 +17,7 @@ pub enum Effect {
         secret: String,
         token: Option<AgentToken>,
     },
+    Foresee(BTreeSet<String>),
     Deposit(Order),
     SetFile(Write),
     /// Where the gateway did not tell what it has stored.
@@ -138,6 +139,7 @@ impl Machine {
                         secret: secret.clone(),
                         token: Some(token.clone()),
                     }),
+                    Action::Foresee(agents) => Some(Effect::Foresee(agents.clone())),
                     Action::Deposit(order) => Some(Effect::Deposit(order.clone())),
                     Action::Write(write) => Some(Effect::SetFile(write.clone())),
                     Action::Wake(message) => Some(Effect::Send(message.clone())),

@@ -18,7 +18,7 @@ use crate::observed::agent::seen::Seen;
 use crate::observed::agent::{Found, Heard, Said, hash};
 use crate::plan::agent::{Message, Plan, Write};
 use crate::resource::{Agent, Gateway};
-use crate::sessions::Line;
+use crate::sessions::{Line, Sessions};
 use crate::turns::Turns;
 
 /// By which a pass acts.
@@ -27,6 +27,7 @@ pub struct Hands<'a> {
     pub agent: &'a Agent,
     pub line: Option<&'a Line>,
     pub cluster: &'a Cluster,
+    pub sessions: &'a Sessions,
     pub deposits: &'a Deposits,
     pub seen: &'a Seen,
     pub hashes: &'a Hashes,
@@ -70,6 +71,10 @@ impl Hands<'_> {
             Effect::CreateSecret { secret, token } => {
                 let token = token.unwrap_or_else(|| AgentToken::of(&rand::random()));
                 of_cluster(self.cluster.create_token(self.agent, &secret, &token).await)
+            }
+            Effect::Foresee(agents) => {
+                self.sessions.foresee(self.gateway, agents);
+                Answer::Begun
             }
             Effect::Deposit(order) => match self.line {
                 Some(line) => {

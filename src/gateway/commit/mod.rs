@@ -144,6 +144,8 @@ pub struct Difference {
     pub left_out: Vec<LeftOut>,
     pub hidden: Vec<Hidden>,
     pub conflicts: Vec<Conflict>,
+    /// As in [`Committed::preserved`], of the write that this would be.
+    pub preserved: BTreeSet<AgentId>,
 }
 
 impl Difference {
@@ -164,8 +166,10 @@ impl fmt::Debug for Difference {
             left_out,
             hidden,
             conflicts,
+            preserved,
         } = self;
         out.debug_struct("Difference")
+            .field("preserved", preserved)
             .field("is_there", is_there)
             .field("is_none", is_none)
             .field("settings", &settings.keys())

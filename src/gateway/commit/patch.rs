@@ -115,7 +115,7 @@ pub(super) fn difference_of(contract: &Contract, now: &Configuration, change: &E
         replace_paths: _,
         entries: _,
         more: _,
-        preserved: _,
+        preserved,
     } = patch_of(contract, now, changes, &change.preserved, Caution::Usual);
     Difference {
         is_there: there.is_some(),
@@ -125,6 +125,7 @@ pub(super) fn difference_of(contract: &Contract, now: &Configuration, change: &E
         left_out,
         hidden,
         conflicts,
+        preserved,
     }
 }
 

@@ -81,6 +81,7 @@ fn of_action(action: &Action, desired: &Desired, observed: &Observed) -> Result<
             fail(!is_leaving, Fault::MintForLeaving)?;
             fail(desired.token.found == Fact::Absent, Fault::MintOverSecret)
         }
+        Action::Foresee(_) => fail(!is_leaving, Fault::MintForLeaving),
         Action::HashToken(_) => fail(!is_leaving, Fault::MintForLeaving),
         Action::Deposit(order) => {
             let agent = match order {

@@ -55,6 +55,7 @@ impl Wanted<'_> {
 pub(super) fn plan(plan: &mut Plan, desired: &Desired, observed: &Observed, wanted: Wanted<'_>) {
     let difference = wanted.difference(desired);
     let (is_none, is_there) = (difference.is_none, difference.is_there);
+    let foreseen: BTreeSet<String> = difference.preserved.iter().map(ToString::to_string).collect();
     plan.entry = Some(difference);
     if is_none {
         return;
@@ -69,6 +70,11 @@ pub(super) fn plan(plan: &mut Plan, desired: &Desired, observed: &Observed, want
             }
             Drift::Ignore => return,
         }
+    }
+    if !foreseen.is_subset(&desired.preserved) {
+        plan.stages.push(vec![Action::Foresee(foreseen)]);
+        plan.waits = Some(Waits::Commit);
+        return;
     }
     deposit(plan, desired, observed, Order::Put(wanted.change(desired)));
 }

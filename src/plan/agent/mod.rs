@@ -53,6 +53,8 @@ pub enum Action {
         secret: String,
         token: AgentToken,
     },
+    /// These agents of others may get an empty heartbeat block by the next write: the Gateway's status is to say so first.
+    Foresee(BTreeSet<String>),
     Deposit(Order),
     Write(Write),
     Wake(Message),

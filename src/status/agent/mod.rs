@@ -186,6 +186,7 @@ fn entry(desired: &Desired, outcome: &Outcome, before: &AgentStatus) -> Option<E
             | Action::HoldObject
             | Action::MintToken { .. }
             | Action::RestoreToken { .. }
+            | Action::Foresee(_)
             | Action::Deposit(_)
             | Action::Write(_)
             | Action::Wake(_)
@@ -202,6 +203,7 @@ fn entry(desired: &Desired, outcome: &Outcome, before: &AgentStatus) -> Option<E
             left_out,
             hidden: _,
             conflicts,
+            preserved: _,
         } = difference;
         if let (true, true, Ok(content)) = (is_there, is_none, &desired.content) {
             entry.hash = Some(content.entry.hash());

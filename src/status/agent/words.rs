@@ -226,7 +226,7 @@ fn of_failure(action: &Action, failure: &Failure) -> (Reason, String) {
         Action::Wake(_) => "it could not be woken".to_owned(),
         Action::Deposit(_) => "its entry could not be written".to_owned(),
         Action::LetGo(_) => "the finalizer could not be taken off".to_owned(),
-        Action::Promise(_) | Action::HashToken(_) => "it could not be done".to_owned(),
+        Action::Promise(_) | Action::Foresee(_) | Action::HashToken(_) => "it could not be done".to_owned(),
     };
     let again = match whose {
         Whose::GatewaysRefusal => "tried again with back-off",
