@@ -23,7 +23,7 @@ pub use crate::execute::agent::hashes::COST as TOKEN_COST;
 use crate::execute::agent::hashes::Hashes;
 use crate::execute::agent::{Hands, Outcome};
 use crate::fact::Fact;
-use crate::gateway::Contract;
+use crate::gateway::{Address, Contract};
 use crate::observed::agent::Observed;
 use crate::observed::agent::look::{Eyes, look};
 use crate::observed::agent::seen::Seen;
@@ -281,7 +281,14 @@ fn rivals(agent: &Agent, gateway: Option<&Gateway>, world: &World) -> Vec<Arc<Ag
                 Fact::Absent | Fact::Unknown => None,
             };
             let theirs = gateway_of(other, board).map(|name| world.stores.gateway(&namespace, &name));
-            matches!(theirs, Some(Fact::Known(theirs)) if theirs.spec.url == gateway.spec.url)
+            let Some(Fact::Known(theirs)) = theirs else {
+                return false;
+            };
+            let at = |gateway: &Gateway| Address::parse(&gateway.spec.url);
+            match (at(&theirs), at(gateway)) {
+                (Ok(theirs), Ok(ours)) => theirs == ours,
+                (Ok(_) | Err(_), Ok(_) | Err(_)) => theirs.spec.url == gateway.spec.url,
+            }
         })
         .collect()
 }

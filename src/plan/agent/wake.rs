@@ -15,7 +15,7 @@ use crate::desired::agent::{Content, Desired, Place};
 use crate::fact::Fact;
 use crate::gateway::chat::InHistory;
 use crate::observed::agent::{Heard, Observed};
-use crate::resource::agent::{Wake, WakeState};
+use crate::resource::agent::{FileState, Wake, WakeState};
 
 /// Changes that follow one another are one reason to wake.
 const GATHERED: SignedDuration = SignedDuration::from_secs(30);
@@ -102,7 +102,7 @@ fn open(
     let send = || {
         Action::Wake(Message {
             session: place.session(),
-            text: content.files.wake_message(wake.sequence <= 1).to_owned(),
+            text: content.files.wake_message(is_to_begin(desired, wake)).to_owned(),
             id: id.clone(),
         })
     };
@@ -142,6 +142,13 @@ fn open(
             None
         }
     }
+}
+
+/// Whether it is told to begin, with the bootstrap document. Not an agent that was there before us: it has begun already.
+fn is_to_begin(desired: &Desired, wake: &Wake) -> bool {
+    let bootstrap = desired.promises.files.get("BOOTSTRAP.md");
+    let was_there = bootstrap.is_some_and(|file| file.state == FileState::Seeded && file.hash.is_none());
+    wake.sequence <= 1 && !was_there
 }
 
 fn next(desired: &Desired, before: Option<&Wake>, wanted: &str) -> Wake {

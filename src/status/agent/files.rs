@@ -143,7 +143,7 @@ fn physical(
             (Some(Came::UnderWay | Came::Failed(_) | Came::NotReached) | None, _) => FileState::Pending,
         },
     };
-    let intent = match (state, promised) {
+    let intent = match (state, promised.clone()) {
         (FileState::Pending, Some(intent)) => intent,
         (FileState::Pending, None) => earlier.and_then(|earlier| earlier.intent.clone()),
         (
@@ -157,7 +157,11 @@ fn physical(
     };
     // With another word in the place of the token it is a text that nobody will ever see.
     let is_real = !file.text.ours().contains(NO_TOKEN);
-    let status = with_since(name, state, is_real.then_some(wanted), before, now);
+    // Left to an agent that was there before us: nothing of ours was ever in it.
+    let is_left =
+        promised == Some(None) || was_seeded && earlier.is_some_and(|earlier| earlier.hash.is_none());
+    let hash = (is_real && !is_left).then_some(wanted);
+    let status = with_since(name, state, hash, before, now);
     FileStatus { intent, ..status }
 }
 
