@@ -467,7 +467,15 @@ impl Fleet<'_> {
         }));
         assert!(waited.is_ok(), "left:\n{last}\n{}", self.line.operator.log());
         for path in paths {
-            assert!(!path.exists(), "{} is still there", path.display());
+            let mut left = Vec::new();
+            let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                eventually("the workspace is gone", 60, || {
+                    let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
+                    left = entries.map(|entry| entry.file_name()).collect();
+                    (!path.exists()).then_some(())
+                });
+            }));
+            assert!(waited.is_ok(), "{} is still there, with {left:?}", path.display());
         }
         let after = configuration(self.openclaw);
         assert_eq!(
