@@ -211,14 +211,14 @@ pub fn writes_metadata_anew(
     applied: &Object,
     subresource: Option<&str>,
 ) -> bool {
-    let said = |object: &Object| -> Map<String, Value> {
-        let metadata = object.metadata().into_iter().flatten();
-        let by_a_client = metadata.filter(|(name, _)| !SET_BY_THE_SERVER.contains(&name.as_str()));
-        by_a_client
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect()
-    };
-    subject.is_custom && subresource.is_none() && said(stored) != said(applied)
+    let (before, after) = (stored.metadata(), applied.metadata());
+    let before = before
+        .into_iter()
+        .flat_map(|it| fields_but(&SET_BY_THE_SERVER, it));
+    let after = after
+        .into_iter()
+        .flat_map(|it| fields_but(&SET_BY_THE_SERVER, it));
+    subject.is_custom && subresource.is_none() && !before.eq(after)
 }
 
 /// Of the metadata: whatever a client says of them, an update sets them as they are stored, or as its owners are.
@@ -258,20 +258,22 @@ fn equal_but_for_owners(one: &Object, other: &Object) -> bool {
     let (Some(of_one), Some(of_other)) = (one.metadata(), other.metadata()) else {
         return one == other;
     };
-    fields_but("metadata", one.fields()).eq(fields_but("metadata", other.fields()))
-        && fields_but("managedFields", of_one).eq(fields_but("managedFields", of_other))
+    fields_but(&["metadata"], one.fields()).eq(fields_but(&["metadata"], other.fields()))
+        && fields_but(&["managedFields"], of_one).eq(fields_but(&["managedFields"], of_other))
 }
 
 fn equal_but_for(name: &str, one: &Value, other: &Value) -> bool {
     match (one, other) {
-        (Value::Object(one), Value::Object(other)) => fields_but(name, one).eq(fields_but(name, other)),
+        (Value::Object(one), Value::Object(other)) => fields_but(&[name], one).eq(fields_but(&[name], other)),
         (one, other) => one == other,
     }
 }
 
 fn fields_but<'a>(
-    name: &'a str,
+    names: &'a [&'a str],
     fields: &'a Map<String, Value>,
 ) -> impl Iterator<Item = (&'a String, &'a Value)> {
-    fields.iter().filter(move |(field, _)| *field != name)
+    fields
+        .iter()
+        .filter(move |(field, _)| !names.contains(&field.as_str()))
 }
