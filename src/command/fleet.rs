@@ -265,6 +265,7 @@ impl Fleet {
             ahead: Vec::new(),
             token: Fact::Absent,
             texts: self.texts(namespace, agent, gateway.map(|gateway| &**gateway)),
+            syncs: Vec::new(),
             contract: Some(contract),
             base_url,
             now: Timestamp::UNIX_EPOCH,

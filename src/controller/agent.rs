@@ -218,6 +218,7 @@ pub async fn snapshot(agent: Arc<Agent>, world: &World) -> Snapshot {
         boards,
         token,
         texts,
+        syncs: Vec::new(),
         contract,
         base_url: world.base_url.clone(),
         now: (world.clock)(),

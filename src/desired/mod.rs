@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod board;
 pub mod document;
+pub mod errand;
 pub mod gateway;
 pub mod hold_on;
 pub mod leaving;

@@ -219,6 +219,15 @@ pub struct FileStatus {
     /// What is about to be done to it and would leave no trace. Absent once it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<FileIntent>,
+    /// The uid of the TemplateSync that wrote over it last, or wrote it again. What the agent made of it since is its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub overwritten_by: Option<String>,
+    /// SHA-256, in hexadecimal, of the agent's own content that was replaced last. The content itself is in Secret
+    /// `ocagent-<name>-undo`, if it was not too large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub replaced: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -240,6 +249,10 @@ pub struct FileIntent {
     /// SHA-256 of the content to write, in hexadecimal.
     #[schemars(length(max = 64))]
     pub hash: String,
+    /// SHA-256 of the content that Overwrite replaces, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub replaces: Option<String>,
     /// The uid of the TemplateSync that asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -391,7 +404,8 @@ pub struct SyncStatus {
     /// The TemplateSync's metadata.name.
     #[schemars(length(max = 253))]
     pub name: String,
-    /// Running: part of it is done. Synced: all of it. Planned: a dry run, nothing was done. Failed: see error.
+    /// Running: part of it is done. Updated: all of it. Unchanged: all was as wanted already. Planned: a dry run, nothing
+    /// was done. Failed: see error.
     pub state: SyncState,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -410,7 +424,8 @@ pub struct SyncStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SyncState {
     Running,
-    Synced,
+    Updated,
+    Unchanged,
     Planned,
     Failed,
 }

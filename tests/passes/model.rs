@@ -287,6 +287,7 @@ impl Model {
                 }),
             },
             texts: Texts::default(),
+            syncs: Vec::new(),
             contract: Some(self.contract),
             base_url: None,
             now: self.now,

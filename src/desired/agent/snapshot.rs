@@ -10,7 +10,7 @@ use crate::fact::Fact;
 use crate::gateway::Contract;
 use crate::resource::agent::Role;
 use crate::resource::reference::ConfigMapKeyRef;
-use crate::resource::{Agent, Board, Gateway};
+use crate::resource::{Agent, Board, Gateway, TemplateSync};
 
 /// Everything, taken once.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct Snapshot {
     /// The Secret `ocagent-<name>-token`.
     pub token: Fact<TokenSecret>,
     pub texts: Texts,
+    /// The TemplateSyncs of its Gateway.
+    pub syncs: Vec<Arc<TemplateSync>>,
     /// What kind of gateway it is, as last seen. None: never seen.
     pub contract: Option<&'static Contract>,
     /// The operator's own `--base-url`, for Gateways that give none.

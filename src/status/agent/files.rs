@@ -105,6 +105,7 @@ fn physical(
             Promise::Seed { file, action, hash } if file == name => Some(Some(FileIntent {
                 action: *action,
                 hash: hash.clone(),
+                replaces: None,
                 sync: None,
                 at: Some(Time(now)),
             })),
@@ -196,5 +197,7 @@ fn with_since(
         since: since.or(Some(Time(now))),
         carried_in: None,
         intent: None,
+        overwritten_by: earlier.and_then(|earlier| earlier.overwritten_by.clone()),
+        replaced: earlier.and_then(|earlier| earlier.replaced.clone()),
     }
 }
