@@ -13,6 +13,7 @@ mod read;
 pub mod served;
 mod stores;
 mod token;
+mod undo;
 mod watch;
 mod write;
 
@@ -28,6 +29,7 @@ pub use finalizer::Held;
 pub use health::Health;
 use last_word::LastWords;
 pub use stores::{Stores, Touches};
+pub use undo::Kept;
 pub use watch::{Scope, Touch};
 
 /// Everything that is asked of the API server goes through here.

@@ -7,13 +7,15 @@ use futures::Stream;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::PostParams;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Resource, ResourceExt};
+use serde_json::{Value, json};
 
 use super::read::document;
 use super::{Cluster, Error, Scope, Touch, within};
-use crate::desired::agent::{AgentToken, TokenSecret};
+use crate::desired::agent::{AgentToken, Heard, TokenSecret};
 use crate::fact::Fact;
 use crate::resource::{Agent, names};
 
@@ -46,18 +48,112 @@ impl Cluster {
         }
     }
 
-    /// Writes a token into a new Secret. One that is there already is left as it is: the next pass reads it.
-    pub async fn create_token(&self, agent: &Agent, name: &str, token: &AgentToken) -> Result<(), Error> {
+    /// Writes a token into a new Secret, with what asked for it. One that is there already is left as it is: the next pass
+    /// reads it.
+    pub async fn create_token(
+        &self,
+        agent: &Agent,
+        name: &str,
+        token: &AgentToken,
+        heard: &Heard,
+        since: Timestamp,
+    ) -> Result<(), Error> {
+        let data = BTreeMap::from([(names::TOKEN_KEY.to_owned(), bytes(token))]);
+        let mut notes = notes(heard);
+        notes.insert(names::TOKEN_ROTATED_AT.to_owned(), since.to_string());
+        match self.create_owned(agent, name, data, notes).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.code() == Some(409) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A token on its way into the agent's file, and what asked for it. Each of these three changes a Secret that is still
+    /// as it was read. Where it is not, somebody was faster: nothing is written, and the watch tells what it is now.
+    pub async fn store_next(
+        &self,
+        agent: &Agent,
+        (name, version): (&str, &str),
+        next: &AgentToken,
+        heard: &Heard,
+    ) -> Result<(), Error> {
+        let patch = json!({
+            "metadata": { "resourceVersion": version, "annotations": notes(heard) },
+            "data": { names::TOKEN_NEXT_KEY: bytes(next) },
+        });
+        self.change_tokens(agent, name, &patch).await
+    }
+
+    /// The next one is in force, and the one before is accepted for a while.
+    pub async fn promote_token(
+        &self,
+        agent: &Agent,
+        (name, version): (&str, &str),
+        next: &AgentToken,
+        previous: (&AgentToken, Timestamp),
+        since: Timestamp,
+    ) -> Result<(), Error> {
+        let (previous, until) = previous;
+        let patch = json!({
+            "metadata": {
+                "resourceVersion": version,
+                "annotations": {
+                    names::TOKEN_ROTATED_AT: since.to_string(),
+                    names::TOKEN_PREVIOUS_UNTIL: until.to_string(),
+                },
+            },
+            "data": {
+                names::TOKEN_KEY: bytes(next),
+                names::TOKEN_PREVIOUS_KEY: bytes(previous),
+                names::TOKEN_NEXT_KEY: null,
+            },
+        });
+        self.change_tokens(agent, name, &patch).await
+    }
+
+    pub async fn drop_previous(&self, agent: &Agent, (name, version): (&str, &str)) -> Result<(), Error> {
+        let patch = json!({
+            "metadata": { "resourceVersion": version, "annotations": { names::TOKEN_PREVIOUS_UNTIL: null } },
+            "data": { names::TOKEN_PREVIOUS_KEY: null },
+        });
+        self.change_tokens(agent, name, &patch).await
+    }
+
+    async fn change_tokens(&self, agent: &Agent, name: &str, patch: &Value) -> Result<(), Error> {
+        match self.patch_secret(agent, name, patch).await {
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(()),
+            result => result,
+        }
+    }
+
+    pub(super) async fn patch_secret(&self, agent: &Agent, name: &str, patch: &Value) -> Result<(), Error> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &agent.namespace().unwrap_or_default());
+        let params = PatchParams {
+            field_manager: Some(names::FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patched = within(api.patch_metadata(name, &params, &Patch::Merge(patch))).await;
+        self.metrics.wrote("Secret", "patch");
+        patched.map(|_| ())
+    }
+
+    pub(super) async fn create_owned(
+        &self,
+        agent: &Agent,
+        name: &str,
+        data: BTreeMap<String, ByteString>,
+        notes: BTreeMap<String, String>,
+    ) -> Result<(), Error> {
         let namespace = agent.namespace().unwrap_or_default();
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
-        let value = ByteString(token.reveal().as_bytes().to_vec());
         let mut secret = Secret {
-            data: Some(BTreeMap::from([(names::TOKEN_KEY.to_owned(), value)])),
+            data: Some(data),
             type_: Some("Opaque".to_owned()),
             ..Secret::default()
         };
         secret.metadata.name = Some(name.to_owned());
         secret.metadata.namespace = Some(namespace);
+        secret.metadata.annotations = Some(notes);
         secret.metadata.labels = Some(BTreeMap::from([
             (
                 names::MANAGED_BY_LABEL.to_owned(),
@@ -77,19 +173,36 @@ impl Cluster {
         };
         let created = within(api.create(&params, &secret)).await;
         self.metrics.wrote("Secret", "create");
-        match created {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == Some(409) => Ok(()),
-            Err(error) => Err(error),
-        }
+        created.map(|_| ())
     }
 }
 
-fn as_token(agent: &Agent, secret: &Secret) -> TokenSecret {
+fn bytes(token: &AgentToken) -> ByteString {
+    ByteString(token.reveal().as_bytes().to_vec())
+}
+
+fn notes(heard: &Heard) -> BTreeMap<String, String> {
+    let Heard { word, sync } = heard;
+    let word = word
+        .iter()
+        .map(|word| (names::TOKEN_ROTATION.to_owned(), word.clone()));
+    let sync = sync
+        .iter()
+        .map(|sync| (names::TOKEN_ROTATION_SYNC.to_owned(), sync.clone()));
+    word.chain(sync).collect()
+}
+
+/// Made for this very Agent, and not for one of the same name before it.
+pub(super) fn is_owned(agent: &Agent, secret: &Secret) -> bool {
     let uid = agent.uid();
     let owners = secret.metadata.owner_references.as_deref().unwrap_or_default();
+    owners.iter().any(|owner| Some(&owner.uid) == uid.as_ref())
+}
+
+fn as_token(agent: &Agent, secret: &Secret) -> TokenSecret {
     TokenSecret {
-        is_ours: owners.iter().any(|owner| Some(&owner.uid) == uid.as_ref()),
+        is_ours: is_owned(agent, secret),
+        annotations: secret.annotations().clone(),
         document: document(secret.clone()),
     }
 }

@@ -285,7 +285,7 @@ fn tell(parts: &[Part]) -> anyhow::Result<()> {
                 }
                 Change::NewFile { .. } | Change::File { .. } => files += 1,
                 Change::Wake => wakes += 1,
-                Change::MintToken => {}
+                Change::MintToken | Change::ResetSession => {}
             }
         }
     }

@@ -25,6 +25,7 @@ use crate::execute::agent::{Hands, Outcome};
 use crate::fact::Fact;
 use crate::gateway::{Address, Contract};
 use crate::observed::agent::Observed;
+use crate::observed::agent::contests::Contests;
 use crate::observed::agent::look::{Eyes, look};
 use crate::observed::agent::seen::Seen;
 use crate::resource::agent::{AgentStatus, Role};
@@ -38,6 +39,7 @@ use crate::{desired, execute, plan, status};
 pub struct Desk {
     pub deposits: Deposits,
     pub seen: Seen,
+    pub contests: Contests,
     pub hashes: Hashes,
     pub turns: Turns,
     /// The Secrets that tokens are kept in.
@@ -67,6 +69,7 @@ impl Desk {
         let desk = Self {
             deposits,
             seen: Seen::default(),
+            contests: Contests::default(),
             hashes,
             turns: Turns::default(),
             tokens,
@@ -84,6 +87,7 @@ pub async fn look_at(snapshot: &Snapshot, world: &World) -> (Desired, Observed) 
         line: line.as_ref(),
         deposits: &world.desk.deposits,
         seen: &world.desk.seen,
+        contests: &world.desk.contests,
         turns: &world.desk.turns,
         gateway: &gateway,
         resync: Duration::ZERO,
@@ -105,6 +109,7 @@ async fn reconcile(agent: Arc<Agent>, world: Arc<World>) -> Result<Action, clust
         line: line.as_ref(),
         deposits: &desk.deposits,
         seen: &desk.seen,
+        contests: &desk.contests,
         turns: &desk.turns,
         gateway: &gateway,
         resync,
@@ -126,6 +131,7 @@ async fn reconcile(agent: Arc<Agent>, world: Arc<World>) -> Result<Action, clust
         turns: &desk.turns,
         gateway: &gateway,
         ask: &desired.ask,
+        now: snapshot.now,
     };
     let outcome = execute::agent::run(plan, hands).await;
     let report = status::agent::of(&snapshot, &desired, &observed, &outcome);
@@ -154,8 +160,11 @@ async fn reconcile(agent: Arc<Agent>, world: Arc<World>) -> Result<Action, clust
 }
 
 impl Desk {
-    /// What the status holds by now.
+    /// What the status holds by now, and what was put right.
     fn remember(&self, agent: &ObjectRef<Agent>, outcome: &Outcome) {
+        for subject in outcome.corrected() {
+            self.contests.corrected(agent, subject);
+        }
         for promise in outcome.promised() {
             if let plan::agent::Promise::Wake(wake) = promise
                 && let Some(id) = &wake.id
@@ -168,6 +177,7 @@ impl Desk {
     pub fn forget(&self, agent: &ObjectRef<Agent>) {
         self.deposits.forget(agent);
         self.seen.forget(agent);
+        self.contests.forget(agent);
     }
 }
 

@@ -305,7 +305,7 @@ pub struct TokenStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "format::moment")]
     pub previous_until: Option<Time>,
-    /// What the token in force was made for: a word of spec.token.rotation, or a TemplateSync's uid.
+    /// The word of spec.token.rotation that was heard last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub rotation: Option<String>,

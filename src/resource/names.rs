@@ -32,9 +32,14 @@ pub const APPLIED: &str = "quartermaster.dev/applied";
 /// The customary label that says whose tool made an object; its value is [`FIELD_MANAGER`].
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
-/// On a token Secret: which rotation its `token` belongs to, and until when `previous` is still accepted.
+/// On a token Secret: the word of spec.token.rotation and the uid of the TemplateSync that were heard last, when `token` came
+/// into force, and until when `previous` is still accepted.
 pub const TOKEN_ROTATION: &str = "quartermaster.dev/rotation";
+pub const TOKEN_ROTATION_SYNC: &str = "quartermaster.dev/rotation-sync";
+pub const TOKEN_ROTATED_AT: &str = "quartermaster.dev/rotated-at";
 pub const TOKEN_PREVIOUS_UNTIL: &str = "quartermaster.dev/previous-until";
+/// On the Secret with what an agent had made of its files: the TemplateSync that wrote over them.
+pub const SYNC: &str = "quartermaster.dev/sync";
 /// Keys of a token Secret. `token` is also the default key of a gateway's own Secret.
 pub const TOKEN_KEY: &str = "token";
 pub const TOKEN_NEXT_KEY: &str = "next";

@@ -92,6 +92,7 @@ pub enum Reason {
     EntryInPlace,
     InSync,
     TokenInFile,
+    TokenRotating,
     WakeSent,
     WakeDue,
     WakeUnknown,
@@ -99,6 +100,7 @@ pub enum Reason {
     NeverReported,
     Drifted,
     DriftCorrected,
+    Contested,
     Provisioning,
     GatewayNotReady,
     FilesUnreadable,
@@ -208,6 +210,7 @@ impl Reason {
         Self::EntryInPlace,
         Self::InSync,
         Self::TokenInFile,
+        Self::TokenRotating,
         Self::WakeSent,
         Self::WakeDue,
         Self::WakeUnknown,
@@ -215,6 +218,7 @@ impl Reason {
         Self::NeverReported,
         Self::Drifted,
         Self::DriftCorrected,
+        Self::Contested,
         Self::Provisioning,
         Self::GatewayNotReady,
         Self::FilesUnreadable,
@@ -275,6 +279,7 @@ impl Reason {
             | Self::EntryInPlace
             | Self::InSync
             | Self::TokenInFile
+            | Self::TokenRotating
             | Self::WakeSent
             | Self::WakeDue
             | Self::WakeUnknown
@@ -313,6 +318,7 @@ impl Reason {
             | Self::PairingRequired
             | Self::DeviceKeyNotStored
             | Self::RefusedByGateway
+            | Self::Contested
             | Self::Provisioning
             | Self::GatewayNotReady
             | Self::FilesUnreadable

@@ -277,6 +277,7 @@ impl Model {
                 None => Fact::Absent,
                 Some(token) => Fact::Known(TokenSecret {
                     is_ours: true,
+                    annotations: BTreeMap::new(),
                     document: Document {
                         version: "1".to_owned(),
                         data: BTreeMap::from([(
@@ -344,6 +345,7 @@ impl Model {
             }),
             said: self.said.clone(),
             turn: None,
+            contested: BTreeMap::new(),
             promised_here: self.promised == id,
             token_hash: match &desired.token.found {
                 Fact::Known(token) => Fact::Known(format!("hash of {}", token.fingerprint())),
@@ -368,7 +370,11 @@ impl Model {
                 self.token = None;
                 Answer::Done
             }
-            Effect::CreateSecret { secret: _, token } => {
+            Effect::CreateSecret {
+                secret: _,
+                token,
+                heard: _,
+            } => {
                 // One that is there stays.
                 if self.token.is_none() {
                     let mut random = [7; 32];
@@ -431,6 +437,9 @@ impl Model {
                 Answer::Begun
             }
             Effect::Hash(_) => Answer::Begun,
+            Effect::ChangeSecret { .. } | Effect::KeepReplaced(_) | Effect::ResetSession(_) => {
+                panic!("nobody asked for it")
+            }
         }
     }
 

@@ -5,16 +5,17 @@ pub mod files;
 pub mod obstacle;
 pub mod place;
 pub mod promises;
+pub mod rotation;
 pub mod snapshot;
 pub mod token;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use k8s_openapi::ByteString;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
+use super::errand::{self, Errand};
 use super::roster::{self, Waits, is_provisioned};
 use crate::fact::Fact;
 use crate::gateway::Contract;
@@ -27,6 +28,7 @@ pub use files::{File, Files, Text};
 pub use obstacle::Obstacle;
 pub use place::Place;
 pub use promises::Promises;
+pub use rotation::{Heard, WantedToken};
 pub use snapshot::{Snapshot, Texts, TokenSecret};
 pub use token::AgentToken;
 
@@ -43,6 +45,8 @@ pub struct Desired {
     pub hold: Option<Hold>,
     pub promises: Promises,
     pub drift: Drift,
+    /// The TemplateSync that it carries out now.
+    pub errand: Option<Errand>,
     /// Another Agent holds the same id by now: what is there is its own.
     pub taken_over: bool,
     /// The Gateway object is another one than the one that it was provisioned in.
@@ -94,15 +98,6 @@ pub struct Content {
     pub contract: &'static Contract,
 }
 
-/// The agent's token, as its Secret has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WantedToken {
-    /// The Secret's name.
-    pub secret: String,
-    /// Absent: there is no such Secret.
-    pub found: Fact<AgentToken>,
-}
-
 /// Who asked to hold everything still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
@@ -119,24 +114,24 @@ pub fn of(snapshot: &Snapshot) -> Desired {
     let promises = Promises::of(agent);
     let wish = wish(snapshot);
     let place = Place::of(snapshot);
-    let (found, token) = token(snapshot);
+    let errand = errand::of(agent, &snapshot.syncs);
+    let (token, readable) = WantedToken::of(snapshot, errand.as_ref());
     let content = place
         .clone()
-        .and_then(|place| token.map(|()| place))
+        .and_then(|place| readable.map(|()| place))
         .and_then(|place| admitted(snapshot, &place, &wish).map(|()| place))
-        .and_then(|place| content(snapshot, &place, &wish, &found, &promises));
-    Desired {
+        .and_then(|place| content(snapshot, &place, &wish, &token, &promises));
+    let is_asked = errand.as_ref().is_some_and(|errand| !errand.dry_run);
+    let desired = Desired {
         place,
         content,
-        token: WantedToken {
-            secret: snapshot::token_secret(agent),
-            found,
-        },
+        token,
         hold: hold(snapshot),
         promises,
         preserved: preserved(snapshot),
-        ask: ask(snapshot),
+        ask: ask(snapshot, errand.as_ref()),
         drift: drift(snapshot),
+        errand,
         taken_over: taken_over(snapshot),
         is_elsewhere: is_elsewhere(snapshot),
         workspace_is_given: agent.spec.workspace.is_some(),
@@ -144,6 +139,31 @@ pub fn of(snapshot: &Snapshot) -> Desired {
         uid: agent.uid().unwrap_or_default(),
         now: snapshot.now,
         wish,
+    };
+    if is_asked {
+        desired.brought_up_to_date()
+    } else {
+        desired
+    }
+}
+
+impl Desired {
+    /// As its TemplateSync asks for it. Whoever wants all to be brought up to date means what somebody else changed, too.
+    #[must_use]
+    pub fn brought_up_to_date(mut self) -> Self {
+        let Some(errand) = &mut self.errand else {
+            return self;
+        };
+        errand.dry_run = false;
+        self.drift = Drift::Correct;
+        for file in self
+            .content
+            .iter_mut()
+            .flat_map(|content| content.files.files.values_mut())
+        {
+            file.drift = Drift::Correct;
+        }
+        self
     }
 }
 
@@ -271,16 +291,13 @@ fn content(
     snapshot: &Snapshot,
     place: &Place,
     wish: &Wish,
-    token: &Fact<AgentToken>,
+    token: &WantedToken,
     promises: &Promises,
 ) -> Result<Content, Obstacle> {
     let agent = snapshot.agent.as_ref();
     // What was never seen is taken for the newest: only to find out early whether the templates are right.
     let contract = snapshot.contract.unwrap_or(&V2026_9_6);
-    let token = match token {
-        Fact::Known(token) => token.reveal(),
-        Fact::Absent | Fact::Unknown => NO_TOKEN,
-    };
+    let token = token.to_write().map_or(NO_TOKEN, AgentToken::reveal);
     let files = files::of(files::Rendering {
         snapshot,
         place,
@@ -304,29 +321,6 @@ fn content(
         files,
         contract,
     })
-}
-
-/// The Secret's name is the Agent's, so one of somebody else may stand there.
-fn token(snapshot: &Snapshot) -> (Fact<AgentToken>, Result<(), Obstacle>) {
-    let secret = || snapshot::token_secret(&snapshot.agent);
-    match &snapshot.token {
-        Fact::Absent => (Fact::Absent, Ok(())),
-        Fact::Unknown => {
-            let what = format!("Secret {}", secret());
-            (Fact::Unknown, Err(Obstacle::Unreadable { what }))
-        }
-        Fact::Known(TokenSecret { is_ours: false, .. }) => {
-            (Fact::Unknown, Err(Obstacle::SecretConflict { secret: secret() }))
-        }
-        Fact::Known(TokenSecret { document, .. }) => {
-            let bytes = document.data.get(names::TOKEN_KEY).map(|ByteString(bytes)| bytes);
-            let text = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok());
-            match text.map(AgentToken::parse) {
-                Some(Ok(token)) => (Fact::Known(token), Ok(())),
-                Some(Err(_)) | None => (Fact::Unknown, Err(Obstacle::TokenInvalid { secret: secret() })),
-            }
-        }
-    }
 }
 
 fn hold(snapshot: &Snapshot) -> Option<Hold> {
@@ -361,15 +355,20 @@ fn preserved(snapshot: &Snapshot) -> BTreeSet<String> {
     }
 }
 
-/// The requests of the Agent and of its Gateway as one word: a new value of any is a new request.
-fn ask(snapshot: &Snapshot) -> String {
+/// The requests of the Agent and of its Gateway as one word: a new value of any is a new request. So is a TemplateSync; when
+/// it is done nothing new is asked.
+fn ask(snapshot: &Snapshot, errand: Option<&Errand>) -> String {
     let agent = snapshot.agent.as_ref();
     let gateway: Option<&Gateway> = match &snapshot.gateway {
         Fact::Known(gateway) => Some(gateway),
         Fact::Absent | Fact::Unknown => None,
     };
     let of_gateway = |name| gateway.and_then(|gateway| annotation(gateway, name));
+    let done = agent.status.iter().flat_map(|status| &status.syncs).next_back();
     let words = [
+        errand
+            .map(|errand| errand.uid.as_str())
+            .or(done.map(|done| done.uid.as_str())),
         annotation(agent, names::RECONCILE_AT),
         annotation(agent, names::FLUX_REQUESTED_AT),
         of_gateway(names::RECONCILE_AT),

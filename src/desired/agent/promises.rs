@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::resource::agent::{Binding, FileStatus, TokenStatus, Wake};
+use crate::resource::agent::{Binding, FileStatus, SessionReset, TokenStatus, Wake};
 use crate::resource::{Agent, names};
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,6 +21,7 @@ pub struct Promises {
     pub files: BTreeMap<String, FileStatus>,
     pub wake: Option<Wake>,
     pub token: Option<TokenStatus>,
+    pub session_reset: Option<SessionReset>,
 }
 
 impl Promises {
@@ -48,6 +49,7 @@ impl Promises {
             files: files.map(|file| (file.name.clone(), file.clone())).collect(),
             wake: status.wake.clone(),
             token: status.token.clone(),
+            session_reset: status.session_reset.clone(),
         }
     }
 }

@@ -43,6 +43,7 @@ pub struct Snapshot {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenSecret {
     pub document: Document,
+    pub annotations: BTreeMap<String, String>,
     /// Whether its owner is this very Agent. Another's is never read nor written.
     pub is_ours: bool,
 }
@@ -71,6 +72,11 @@ pub fn token_secret(agent: &Agent) -> String {
         "ocagent-{}-token",
         agent.metadata.name.as_deref().unwrap_or_default()
     )
+}
+
+/// The name of the Secret that holds what an Agent had made of its files before a TemplateSync wrote over them.
+pub fn undo_secret(agent: &str) -> String {
+    format!("ocagent-{agent}-undo")
 }
 
 /// The name of the Gateway that an Agent belongs to: the one that it is bound to, else the one that its board or its own

@@ -5,9 +5,10 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::{Came, Failure, Outcome, Whose};
 use crate::deposits::Order;
-use crate::desired::agent::AgentToken;
+use crate::desired::agent::{AgentToken, Heard};
+use crate::gateway::names::SessionKey;
 use crate::observed::agent::hash;
-use crate::plan::agent::{Action, Farewell, Message, Plan, Write};
+use crate::plan::agent::{Action, Farewell, Message, Plan, Replaced, TokenChange, Write};
 
 /// One thing that is done to the outside. Each has a name, by which tests can stop the world before and after it.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,13 +16,22 @@ pub enum Effect {
     HoldObject,
     CreateSecret {
         secret: String,
+        /// None: one that is made now.
         token: Option<AgentToken>,
+        heard: Heard,
     },
+    ChangeSecret {
+        secret: String,
+        version: String,
+        change: TokenChange,
+    },
+    KeepReplaced(Replaced),
     Foresee(BTreeSet<String>),
     Deposit(Order),
     SetFile(Write),
     /// Where the gateway did not tell what it has stored.
     ReadBack(Write),
+    ResetSession(SessionKey),
     Send(Message),
     Hash(AgentToken),
     LetGo(Farewell),
@@ -131,17 +141,30 @@ impl Machine {
                 let effect = match &action {
                     Action::Promise(_) => None,
                     Action::HoldObject => Some(Effect::HoldObject),
-                    Action::MintToken { secret } => Some(Effect::CreateSecret {
+                    Action::MintToken { secret, heard } => Some(Effect::CreateSecret {
                         secret: secret.clone(),
                         token: None,
+                        heard: heard.clone(),
                     }),
-                    Action::RestoreToken { secret, token } => Some(Effect::CreateSecret {
+                    Action::RestoreToken { secret, token, heard } => Some(Effect::CreateSecret {
                         secret: secret.clone(),
                         token: Some(token.clone()),
+                        heard: heard.clone(),
                     }),
+                    Action::ChangeToken {
+                        secret,
+                        version,
+                        change,
+                    } => Some(Effect::ChangeSecret {
+                        secret: secret.clone(),
+                        version: version.clone(),
+                        change: change.clone(),
+                    }),
+                    Action::KeepReplaced(replaced) => Some(Effect::KeepReplaced(replaced.clone())),
                     Action::Foresee(agents) => Some(Effect::Foresee(agents.clone())),
                     Action::Deposit(order) => Some(Effect::Deposit(order.clone())),
                     Action::Write(write) => Some(Effect::SetFile(write.clone())),
+                    Action::ResetSession(session) => Some(Effect::ResetSession(session.clone())),
                     Action::Wake(message) => Some(Effect::Send(message.clone())),
                     Action::HashToken(token) => Some(Effect::Hash(token.clone())),
                     Action::LetGo(farewell) => Some(Effect::LetGo(farewell.clone())),

@@ -6,6 +6,7 @@ mod run;
 
 pub use run::{Hands, run};
 
+use crate::observed::agent::contests::ENTRY;
 use crate::plan::agent::{Action, Farewell, Plan, Promise};
 
 /// What came of a plan. Can be made only here: nothing else can claim that something was done.
@@ -67,6 +68,18 @@ impl Outcome {
             };
             Some(promise)
         })
+    }
+
+    /// What somebody else had changed, and was put right: files by name, and [`ENTRY`].
+    pub fn corrected(&self) -> impl Iterator<Item = &str> {
+        let files = self.done().filter_map(|action| {
+            let Action::Write(write) = action else { return None };
+            write.corrects.then_some(write.file.as_str())
+        });
+        let mut came = self.came();
+        let entry = self.plan.entry_corrects
+            && came.any(|(action, came)| matches!(action, Action::Deposit(_)) && *came == Came::UnderWay);
+        files.chain(entry.then_some(ENTRY))
     }
 
     /// The object may be gone by now.

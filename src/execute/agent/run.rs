@@ -2,21 +2,23 @@
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 
 use super::hashes::Hashes;
 use super::machine::{Answer, Effect, Machine};
 use super::{Failure, Outcome, Whose};
-use crate::cluster::{self, Cluster, Held};
+use crate::cluster::{self, Cluster, Held, Kept};
 use crate::deposits::Deposits;
 use crate::desired::agent::AgentToken;
 use crate::fact::Fact;
 use crate::gateway::chat::Sent;
 use crate::gateway::connection::CallError;
+use crate::gateway::names::SessionKey;
 use crate::gateway::refusal::Meaning;
 use crate::observed::agent::seen::Seen;
 use crate::observed::agent::{Found, Heard, Said, hash};
-use crate::plan::agent::{Message, Plan, Write};
+use crate::plan::agent::{Message, Plan, Replaced, TokenChange, Write};
 use crate::resource::{Agent, Gateway};
 use crate::sessions::{Line, Sessions};
 use crate::turns::Turns;
@@ -35,6 +37,7 @@ pub struct Hands<'a> {
     pub gateway: &'a ObjectRef<Gateway>,
     /// What this pass was asked with.
     pub ask: &'a str,
+    pub now: Timestamp,
 }
 
 pub async fn run(plan: Plan, hands: Hands<'_>) -> Outcome {
@@ -68,10 +71,26 @@ impl Hands<'_> {
                 self.seen.forget(&key);
                 of_cluster(self.cluster.let_go(self.agent).await)
             }
-            Effect::CreateSecret { secret, token } => {
+            Effect::CreateSecret { secret, token, heard } => {
                 let token = token.unwrap_or_else(|| AgentToken::of(&rand::random()));
-                of_cluster(self.cluster.create_token(self.agent, &secret, &token).await)
+                let created = self
+                    .cluster
+                    .create_token(self.agent, &secret, &token, &heard, self.now);
+                of_cluster(created.await)
             }
+            Effect::ChangeSecret {
+                secret,
+                version,
+                change,
+            } => {
+                // What it is now is told by its watch, which wakes the Agent again.
+                match of_cluster(self.change_token((&secret, &version), change).await) {
+                    Answer::Done => Answer::Begun,
+                    other => other,
+                }
+            }
+            Effect::KeepReplaced(replaced) => self.keep_replaced(replaced).await,
+            Effect::ResetSession(session) => self.reset_session(&session).await,
             Effect::Foresee(agents) => {
                 self.sessions.foresee(self.gateway, agents);
                 Answer::Begun
@@ -94,6 +113,53 @@ impl Hands<'_> {
         }
     }
 
+    async fn change_token(self, secret: (&str, &str), change: TokenChange) -> Result<(), cluster::Error> {
+        match change {
+            TokenChange::Next(heard) => {
+                let next = AgentToken::of(&rand::random());
+                self.cluster.store_next(self.agent, secret, &next, &heard).await
+            }
+            TokenChange::Promote {
+                next,
+                previous,
+                since,
+                previous_until,
+            } => {
+                let previous = (&previous, previous_until);
+                self.cluster
+                    .promote_token(self.agent, secret, &next, previous, since)
+                    .await
+            }
+            TokenChange::DropPrevious => self.cluster.drop_previous(self.agent, secret).await,
+        }
+    }
+
+    async fn keep_replaced(self, replaced: Replaced) -> Answer {
+        let Replaced { secret, sync, files } = replaced;
+        match self
+            .cluster
+            .keep_replaced(self.agent, &secret, &sync, &files)
+            .await
+        {
+            Ok(Kept::Kept) => Answer::Done,
+            Ok(Kept::Occupied) => Answer::Failed(Failure {
+                whose: Whose::Clusters,
+                why: format!("Secret {secret} is somebody else's: rename or delete it"),
+            }),
+            Err(error) => of_cluster(Err(error)),
+        }
+    }
+
+    async fn reset_session(self, session: &SessionKey) -> Answer {
+        let Some(online) = self.line.and_then(|line| line.online.as_ref()) else {
+            return not_connected();
+        };
+        match online.connection.session_reset(session).await {
+            Ok(()) => Answer::Done,
+            Err(error) => of_gateway(&error),
+        }
+    }
+
     async fn set_file(self, key: &ObjectRef<Agent>, write: Write) -> Answer {
         let Some(online) = self.line.and_then(|line| line.online.as_ref()) else {
             return not_connected();
@@ -103,9 +169,23 @@ impl Hands<'_> {
             file,
             content,
             expected,
+            replaces,
             corrects: _,
         } = write;
         self.seen.doubt(key, &file);
+        // A gateway that takes no condition: as late as can be, somebody else's words are looked for.
+        if let (None, Some(replaces)) = (&expected, &replaces) {
+            match online.connection.file_get(&agent, &file).await {
+                Ok(Some(found)) if hash(&found.content) == *replaces => {}
+                Ok(_) => {
+                    return Answer::Failed(Failure {
+                        whose: Whose::SomebodyElses,
+                        why: "somebody has changed it meanwhile".to_owned(),
+                    });
+                }
+                Err(error) => return of_gateway(&error),
+            }
+        }
         let _work = self.turns.work(self.gateway.clone());
         let set = online
             .connection

@@ -9,6 +9,7 @@ use futures::future::join_all;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
+use super::contests::Contests;
 use super::seen::{OfAgent, Seen};
 use super::{Found, Line, Observed, hash};
 use crate::deposits::Deposits;
@@ -31,6 +32,7 @@ pub struct Eyes<'a> {
     pub line: Option<&'a sessions::Line>,
     pub deposits: &'a Deposits,
     pub seen: &'a Seen,
+    pub contests: &'a Contests,
     pub turns: &'a Turns,
     pub gateway: &'a ObjectRef<Gateway>,
     /// After this long everything is read anew.
@@ -51,6 +53,7 @@ pub async fn look(desired: &Desired, eyes: Eyes<'_>, token_hash: Fact<String>) -
             == desired.promises.wake.as_ref().and_then(|wake| wake.id.clone()),
         turn: None,
         token_hash,
+        contested: eyes.contests.of(eyes.agent),
     };
     let Some(line) = eyes.line else { return observed };
     let Some(online) = &line.online else {
@@ -188,6 +191,9 @@ async fn read(place: &Place, name: &str, online: &Online) -> Fact<(Arc<str>, boo
 
 /// Taken only where there is something to send.
 fn turn(desired: &Desired, observed: &Observed, eyes: Eyes<'_>) -> Option<Duration> {
+    if desired.wish != (Wish::Present { paused: false }) || desired.hold.is_some() {
+        return None;
+    }
     let wake = desired.promises.wake.as_ref()?;
     let sent_already = observed
         .said

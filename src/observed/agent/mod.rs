@@ -1,5 +1,6 @@
 //! What there is of an Agent in its gateway, as far as it is known.
 
+pub mod contests;
 pub mod look;
 pub mod seen;
 
@@ -39,6 +40,9 @@ pub struct Observed {
     pub promised_here: bool,
     /// The bcrypt hash of the token, once it is made.
     pub token_hash: Fact<String>,
+    /// Files that somebody else changes again and again, and for how long each is left alone now; `contests::ENTRY` is the
+    /// entry.
+    pub contested: BTreeMap<String, Duration>,
 }
 
 /// How the gateway is connected.

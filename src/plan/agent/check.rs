@@ -1,11 +1,11 @@
 //! A separate judge of plans: what no plan may do, whatever it was made of. Asked of every plan in debug builds and tests.
 
-use super::{Action, Plan, Promise};
+use super::{Action, Plan, Promise, TokenChange};
 use crate::deposits::Order;
 use crate::desired::agent::{Desired, Wish};
 use crate::fact::Fact;
 use crate::observed::agent::Observed;
-use crate::resource::agent::{FileState, WakeState};
+use crate::resource::agent::{FileAction, FileState, WakeState};
 use crate::resource::settings::FilePolicy;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +40,14 @@ pub enum Fault {
     MintForLeaving,
     #[error("it mints over a Secret that is there or could not be read")]
     MintOverSecret,
+    #[error(
+        "it changes the tokens of a Secret that is not there, or begins a rotation that nobody asked for"
+    )]
+    NoRotation,
+    #[error("it brings a token into force that the agent's files do not have yet")]
+    NotInFiles,
+    #[error("it resets a session without a promise, or while a message to it may be under way")]
+    UnpromisedReset,
     #[error("it goes on after the object is let go")]
     AfterLettingGo,
     #[error("it does the same twice")]
@@ -73,13 +81,48 @@ fn of_action(action: &Action, desired: &Desired, observed: &Observed) -> Result<
     let own = desired.place.as_ref().ok().map(|place| &place.agent);
     match action {
         Action::Promise(Promise::Bind(_) | Promise::Own { .. } | Promise::Disown) => Ok(()),
-        Action::Promise(Promise::Seed { .. } | Promise::LeaveToAgent { .. } | Promise::Wake(_)) => {
-            fail(!is_leaving, Fault::MintForLeaving)
-        }
+        Action::Promise(
+            Promise::Seed { .. }
+            | Promise::Overwrite { .. }
+            | Promise::Reset { .. }
+            | Promise::LeaveToAgent { .. }
+            | Promise::Wake(_),
+        ) => fail(!is_leaving, Fault::MintForLeaving),
         Action::HoldObject => fail(!is_leaving, Fault::MintForLeaving),
         Action::MintToken { .. } | Action::RestoreToken { .. } => {
             fail(!is_leaving, Fault::MintForLeaving)?;
             fail(desired.token.found == Fact::Absent, Fault::MintOverSecret)
+        }
+        Action::ChangeToken {
+            secret: _,
+            version: _,
+            change,
+        } => {
+            fail(!is_leaving, Fault::MintForLeaving)?;
+            let token = &desired.token;
+            fail(matches!(token.found, Fact::Known(_)), Fault::NoRotation)?;
+            match change {
+                TokenChange::Next(_) => fail(token.next.is_none() && token.due.is_some(), Fault::NoRotation),
+                TokenChange::Promote { .. } => {
+                    fail(token.next.is_some(), Fault::NoRotation)?;
+                    fail(have_the_token(desired, observed), Fault::NotInFiles)
+                }
+                TokenChange::DropPrevious => fail(token.is_over(desired.now), Fault::NoRotation),
+            }
+        }
+        Action::KeepReplaced(_) => fail(!is_leaving, Fault::MintForLeaving),
+        Action::ResetSession(session) => {
+            fail(observed.line.is_up(), Fault::NotConnected)?;
+            let own = desired.place.as_ref().map(crate::desired::agent::Place::session);
+            fail(own.as_ref() == Ok(session), Fault::Stranger)?;
+            let asked = desired.errand.as_ref().map(|errand| errand.uid.as_str());
+            let promised = promises.session_reset.as_ref().filter(|reset| !reset.done);
+            let is_promised = promised.is_some_and(|reset| Some(reset.sync.as_str()) == asked);
+            let is_waking = promises
+                .wake
+                .as_ref()
+                .is_some_and(|wake| wake.state == Some(WakeState::Intended));
+            fail(is_promised && !is_waking, Fault::UnpromisedReset)
         }
         Action::Foresee(_) => fail(!is_leaving, Fault::MintForLeaving),
         Action::HashToken(_) => fail(!is_leaving, Fault::MintForLeaving),
@@ -121,6 +164,11 @@ fn of_action(action: &Action, desired: &Desired, observed: &Observed) -> Result<
             match wanted.map(|file| file.policy) {
                 Some(FilePolicy::Managed) => Ok(()),
                 Some(FilePolicy::SeedOnce) => {
+                    let intent = before.and_then(|before| before.intent.as_ref());
+                    let over = intent.filter(|intent| intent.action == FileAction::Overwrite);
+                    if over.is_some_and(|intent| intent.replaces == write.replaces && intent.sync.is_some()) {
+                        return Ok(());
+                    }
                     let is_agents = before.is_some_and(|before| before.state == FileState::Seeded);
                     fail(!is_agents, Fault::AgentsOwnFile)?;
                     let promised = before.is_some_and(|before| before.intent.is_some());
@@ -142,6 +190,21 @@ fn of_action(action: &Action, desired: &Desired, observed: &Observed) -> Result<
         }
         Action::LetGo(_) => fail(is_leaving, Fault::AfterLettingGo),
     }
+}
+
+/// Every file that is to have the new token was read and is as wanted, or is not ours to write.
+fn have_the_token(desired: &Desired, observed: &Observed) -> bool {
+    let (Ok(content), Some(next)) = (&desired.content, &desired.token.next) else {
+        return false;
+    };
+    let mut carriers =
+        content.files.files.iter().filter(|(_, file)| {
+            file.policy == FilePolicy::Managed && file.text.ours().contains(next.reveal())
+        });
+    carriers.all(|(name, file)| match observed.files.get(name) {
+        Some(found @ Fact::Known(_)) => super::files::missing_of(&file.text, found).is_none(),
+        Some(Fact::Absent | Fact::Unknown) | None => false,
+    })
 }
 
 /// An object whose gateway has nothing of it may go also while all stands still.

@@ -12,6 +12,7 @@ use crate::gateway::configuration::Configuration;
 use crate::gateway::names::AgentId;
 use crate::gateway::{Binding, Contract};
 use crate::observed::agent::Observed;
+use crate::observed::agent::contests::ENTRY;
 use crate::resource::settings::Drift;
 
 /// What the entry is compared with.
@@ -62,8 +63,15 @@ pub(super) fn plan(plan: &mut Plan, desired: &Desired, observed: &Observed, want
     }
     let same_wish = desired.promises.entry_hash == Some(wanted.content.entry.hash());
     if is_there && same_wish {
+        let is_asked = desired.errand.as_ref().is_some_and(|errand| !errand.dry_run);
         match desired.drift {
-            Drift::Correct => {}
+            Drift::Correct => {
+                if let Some(left) = observed.contested.get(ENTRY).filter(|_| !is_asked) {
+                    plan.contested.insert(ENTRY.to_owned(), *left);
+                    return;
+                }
+                plan.entry_corrects = true;
+            }
             Drift::Report => {
                 plan.entry_drifted = true;
                 return;
@@ -77,6 +85,12 @@ pub(super) fn plan(plan: &mut Plan, desired: &Desired, observed: &Observed, want
         return;
     }
     deposit(plan, desired, observed, Order::Put(wanted.change(desired)));
+}
+
+/// Somebody else changed it, and that is not ours to mend.
+pub(super) fn is_left(desired: &Desired, content: &Content, difference: &Difference) -> bool {
+    let same_wish = desired.promises.entry_hash == Some(content.entry.hash());
+    difference.is_there && same_wish && desired.drift != Drift::Correct
 }
 
 /// Unless the same is under way, or was refused and nothing has changed since.

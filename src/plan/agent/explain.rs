@@ -6,13 +6,14 @@ use std::fmt;
 use serde_json::Value;
 use similar::TextDiff;
 
-use super::entry::Wanted;
-use super::files;
+use super::entry::{self, Wanted};
+use super::files::{self, Step};
+use super::{rotation, session};
 use crate::desired::agent::{Content, Desired, Obstacle, Wish};
 use crate::fact::Fact;
 use crate::gateway::configuration::Entry;
 use crate::observed::agent::{Found, Line, Observed};
-use crate::resource::agent::{FileState, WakeState};
+use crate::resource::agent::WakeState;
 use crate::resource::settings::{DeletionPolicy, FilePolicy};
 
 /// All that would change for one agent.
@@ -51,6 +52,7 @@ pub enum Change {
         name: String,
         diff: Diff,
     },
+    ResetSession,
     Wake,
     /// Out of the gateway; perhaps with its workspace.
     Remove {
@@ -66,7 +68,9 @@ pub struct Diff {
     pub unified: String,
 }
 
+/// Of a TemplateSync with dryRun: what it would come to without that.
 pub fn explain(desired: &Desired, observed: &Observed) -> Explanation {
+    let desired = &desired.clone().brought_up_to_date();
     let mut changes = Vec::new();
     let blocked = match &desired.wish {
         _ if desired.hold.is_some() => Some(Blocked::Suspended),
@@ -105,7 +109,8 @@ fn present(
         (Ok(place), Ok(content)) => (place, content),
         (Err(obstacle), _) | (_, Err(obstacle)) => return Some(Blocked::Obstacle(obstacle.clone())),
     };
-    if desired.token.found == Fact::Absent {
+    let is_due = rotation::is_due(desired) || desired.token.next.is_some();
+    if desired.token.found == Fact::Absent || is_due {
         changes.push(Change::MintToken);
     }
     let (Line::Up(contract), Fact::Known(configuration)) = (&observed.line, &observed.configuration) else {
@@ -118,14 +123,19 @@ fn present(
         configuration,
     };
     let difference = wanted.difference(desired);
+    let is_left = entry::is_left(desired, content, &difference);
     match configuration.entries.get(&place.agent) {
         None => changes.push(Change::NewEntry),
+        Some(_) if is_left => {}
         Some(there) => settings(changes, "", &difference.settings, there),
     }
-    if difference.bindings_differ {
+    if difference.bindings_differ && !is_left {
         changes.push(Change::Bindings);
     }
     let blocked = of_files(changes, desired, observed, content, difference.is_there);
+    if session::is_due(desired) {
+        changes.push(Change::ResetSession);
+    }
     let wake = desired.promises.wake.as_ref();
     let is_open = wake.is_none_or(|wake| wake.state == Some(WakeState::Intended));
     let is_other =
@@ -145,49 +155,45 @@ fn of_files(
 ) -> Option<Blocked> {
     let mut blocked = None;
     for (name, file) in &content.files.files {
-        let before = desired.promises.files.get(name);
-        let is_agents = before.is_some_and(|before| before.state == FileState::Seeded);
         let found = match observed.files.get(name) {
             // Without an entry there is no workspace.
             None if !is_there => &Fact::Absent,
             Some(found) => found,
             None => &Fact::Unknown,
         };
-        let new = || Change::NewFile {
-            name: name.clone(),
-            lines: file.text.ours().lines().count(),
-        };
-        match (file.policy, found) {
-            (FilePolicy::Ignored, _) | (FilePolicy::SeedOnce, Fact::Known(_)) => {}
-            (FilePolicy::SeedOnce, Fact::Absent) if is_agents => {}
-            (FilePolicy::SeedOnce | FilePolicy::Managed, Fact::Absent) => changes.push(new()),
-            (FilePolicy::SeedOnce | FilePolicy::Managed, Fact::Unknown) => {
+        let wanted = match (
+            file.policy,
+            files::step(file, found, desired.promises.files.get(name), desired),
+        ) {
+            (FilePolicy::Ignored, _) => continue,
+            (FilePolicy::Managed | FilePolicy::SeedOnce, _) if *found == Fact::Unknown => {
                 blocked = Some(Blocked::NotLookedAt);
+                continue;
             }
-            (FilePolicy::Managed, Fact::Known(found)) => {
-                if let Some(wanted) = files::missing_of(&file.text, &Fact::Known(found.clone())) {
-                    let Found {
-                        hash: _,
-                        told: _,
-                        content,
-                    } = found;
-                    let there = content.as_deref().unwrap_or_default();
-                    changes.push(Change::File {
-                        name: name.clone(),
-                        diff: Diff::between(there, &wanted, desired),
-                    });
-                }
-            }
-        }
+            (_, Step::Nothing | Step::Drifted) => continue,
+            (_, Step::Write { content, corrects: _ } | Step::Overwrite { content, replaces: _ }) => content,
+            (_, Step::Promise(_) | Step::PromiseOver { .. }) => file.text.ours().to_owned(),
+        };
+        changes.push(match found {
+            Fact::Known(Found { content, .. }) => Change::File {
+                name: name.clone(),
+                diff: Diff::between(content.as_deref().unwrap_or_default(), &wanted, desired),
+            },
+            Fact::Absent | Fact::Unknown => Change::NewFile {
+                name: name.clone(),
+                lines: wanted.lines().count(),
+            },
+        });
     }
     blocked
 }
 
 impl Diff {
     fn between(there: &str, wanted: &str, desired: &Desired) -> Self {
-        let masked = |text: &str| match &desired.token.found {
-            Fact::Known(token) => without_tokens(&text.replace(token.reveal(), "[token]")),
-            Fact::Absent | Fact::Unknown => without_tokens(text),
+        // Whichever it is: of the same kind on both sides, so that a change of the token shows as one.
+        let masked = |text: &str| match desired.token.to_write() {
+            Some(token) => without_tokens(&text.replace(token.reveal(), "[token]")),
+            None => without_tokens(text),
         };
         let (there, wanted) = (masked(there), masked(wanted));
         let diff = TextDiff::from_lines(&there, &wanted);
@@ -271,6 +277,7 @@ impl fmt::Display for Change {
             Self::Bindings => write!(out, "~ bindings"),
             Self::NewFile { name, lines } => write!(out, "+ {name} (+{lines})"),
             Self::File { name, diff } => write!(out, "~ {name} (+{} -{})", diff.added, diff.removed),
+            Self::ResetSession => write!(out, "> session reset"),
             Self::Wake => write!(out, "> wake"),
             Self::Remove { with_workspace: true } => write!(out, "- agent and its workspace"),
             Self::Remove {

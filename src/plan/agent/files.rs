@@ -1,12 +1,15 @@
 //! The files of a workspace: what differs is written where that is ours to do.
 
-use crate::desired::agent::{AgentToken, Content, Desired, File, Place, Promises, Text};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Action, Plan, Promise, Replaced, Waits, Write};
+use crate::desired::agent::{AgentToken, Content, Desired, File, Place, Promises, Text, snapshot};
+use crate::desired::errand::Errand;
 use crate::fact::Fact;
 use crate::observed::agent::{Found, Observed, hash};
-use crate::resource::agent::{FileAction, FileState, FileStatus};
+use crate::resource::agent::{FileAction, FileIntent, FileState, FileStatus};
 use crate::resource::settings::{Drift, FilePolicy};
-
-use super::{Action, Plan, Promise, Waits, Write};
 
 pub(super) fn plan(
     plan: &mut Plan,
@@ -19,6 +22,10 @@ pub(super) fn plan(
     let mut promises = Vec::new();
     let mut writes = Vec::new();
     let mut unread = Vec::new();
+    let mut replaced = BTreeMap::new();
+    // Who is asked to bring all up to date does so.
+    let is_asked = desired.errand.as_ref().is_some_and(|errand| !errand.dry_run);
+    let contested = |name: &str| observed.contested.get(name).copied().filter(|_| !is_asked);
     for (name, file) in &content.files.files {
         let found = match (file.policy, observed.files.get(name)) {
             (FilePolicy::Ignored, _) => continue,
@@ -31,11 +38,12 @@ pub(super) fn plan(
             }
         };
         let before = desired.promises.files.get(name);
-        let write = |content: String, corrects: bool| {
+        let write = |content: String, replaces: Option<String>, corrects: bool| {
             Action::Write(Write {
                 agent: place.agent.clone(),
                 file: name.clone(),
                 content,
+                replaces,
                 expected: match found {
                     Fact::Known(Found { hash, told: true, .. }) => Some(hash.clone()),
                     Fact::Known(Found { told: false, .. }) | Fact::Absent | Fact::Unknown => None,
@@ -48,7 +56,29 @@ pub(super) fn plan(
             Step::Drifted => {
                 plan.drifted.insert(name.clone());
             }
-            Step::Write { content, corrects } => writes.push(write(content, corrects)),
+            Step::Write { corrects: true, .. } if contested(name).is_some() => {
+                plan.contested
+                    .extend(contested(name).map(|left| (name.clone(), left)));
+            }
+            Step::Write { content, corrects } => writes.push(write(content, None, corrects)),
+            Step::Overwrite { content, replaces } => {
+                if let Fact::Known(Found {
+                    content: Some(theirs),
+                    ..
+                }) = found
+                {
+                    replaced.insert(name.clone(), Arc::clone(theirs));
+                }
+                writes.push(write(content, replaces, false));
+            }
+            Step::PromiseOver { hash, replaces, sync } => {
+                promises.push(Action::Promise(Promise::Overwrite {
+                    file: name.clone(),
+                    hash,
+                    replaces,
+                    sync,
+                }))
+            }
             Step::Promise(hash) => promises.push(Action::Promise(Promise::Seed {
                 file: name.clone(),
                 action: FileAction::Seed,
@@ -57,7 +87,15 @@ pub(super) fn plan(
         }
     }
     let seeds = !promises.is_empty();
-    for stage in [promises, writes] {
+    let errand = desired.errand.as_ref().filter(|_| !replaced.is_empty());
+    let kept = errand.map(|errand| {
+        Action::KeepReplaced(Replaced {
+            secret: snapshot::undo_secret(&desired.name),
+            sync: errand.uid.clone(),
+            files: replaced,
+        })
+    });
+    for stage in [promises, kept.into_iter().collect(), writes] {
         if !stage.is_empty() {
             plan.stages.push(stage);
         }
@@ -70,7 +108,8 @@ pub(super) fn plan(
     }
 }
 
-enum Step {
+/// What is to be done to a file.
+pub(super) enum Step {
     Nothing,
     Drifted,
     Write {
@@ -79,9 +118,19 @@ enum Step {
     },
     /// To be seeded with content of this hash, once the status holds it.
     Promise(String),
+    /// What the agent made of it goes, as its TemplateSync asks for; promised already.
+    Overwrite {
+        content: String,
+        replaces: Option<String>,
+    },
+    PromiseOver {
+        hash: String,
+        replaces: Option<String>,
+        sync: String,
+    },
 }
 
-fn step(file: &File, found: &Fact<Found>, before: Option<&FileStatus>, desired: &Desired) -> Step {
+pub(super) fn step(file: &File, found: &Fact<Found>, before: Option<&FileStatus>, desired: &Desired) -> Step {
     let File {
         text,
         policy,
@@ -135,6 +184,9 @@ fn seeded_once(
     before: Option<&FileStatus>,
     desired: &Desired,
 ) -> Step {
+    if let Some(errand) = over(consumed, before, desired) {
+        return overwrite(text, found, before, errand);
+    }
     // Once it was there it is the agent's, and stays so when the agent takes it away.
     let is_agents = before.is_some_and(|before| before.state == FileState::Seeded);
     // Who was woken may have read it and thrown it away.
@@ -153,6 +205,57 @@ fn seeded_once(
             } else {
                 Step::Promise(wanted)
             }
+        }
+    }
+}
+
+/// The TemplateSync that wants it written over, or, of what is consumed, written again; unless that is done.
+fn over<'a>(consumed: bool, before: Option<&FileStatus>, desired: &'a Desired) -> Option<&'a Errand> {
+    let errand = desired.errand.as_ref().filter(|errand| !errand.dry_run)?;
+    let is_asked = if consumed {
+        errand.force_bootstrap
+    } else {
+        errand.overwrite
+    };
+    let is_done = before.is_some_and(|before| before.overwritten_by.as_ref() == Some(&errand.uid));
+    (is_asked && !is_done).then_some(errand)
+}
+
+/// Promised with the hash of what is replaced: whatever else is there later was written since, and is promised anew.
+fn overwrite(text: &Text, found: &Fact<Found>, before: Option<&FileStatus>, errand: &Errand) -> Step {
+    let wanted = hash(text.ours());
+    let there = match found {
+        Fact::Known(Found { hash, .. }) => Some(hash.clone()),
+        Fact::Absent => None,
+        Fact::Unknown => return Step::Nothing,
+    };
+    if there.as_ref() == Some(&wanted) {
+        return Step::Nothing;
+    }
+    let intent = before.and_then(|before| before.intent.as_ref());
+    let is_promised = intent.is_some_and(|intent| {
+        let FileIntent {
+            action,
+            hash,
+            replaces,
+            sync,
+            at: _,
+        } = intent;
+        *action == FileAction::Overwrite
+            && *hash == wanted
+            && *replaces == there
+            && sync.as_ref() == Some(&errand.uid)
+    });
+    if is_promised {
+        Step::Overwrite {
+            content: text.ours().to_owned(),
+            replaces: there,
+        }
+    } else {
+        Step::PromiseOver {
+            hash: wanted,
+            replaces: there,
+            sync: errand.uid.clone(),
         }
     }
 }
@@ -188,21 +291,17 @@ pub(super) fn taken_over(content: &Content) -> Vec<Action> {
         .collect()
 }
 
-/// The token as the agent's own file has it, if it is the one that was minted.
+/// The token as the agent's own files have it, if it is the one that was minted: by its fingerprint, so that it does not
+/// matter how the file writes it.
 pub(super) fn token_in(desired: &Desired, observed: &Observed) -> Option<AgentToken> {
     let fingerprint = desired.promises.token.as_ref()?.fingerprint.as_deref()?;
     let contents = observed.files.values().filter_map(|found| match found {
         Fact::Known(Found { content, .. }) => content.as_deref(),
         Fact::Absent | Fact::Unknown => None,
     });
-    let quoted = contents.flat_map(|content| {
-        let lines = content.lines();
-        lines.filter_map(|line| {
-            let (_, rest) = line.split_once("AUTH_TOKEN=\"")?;
-            rest.split_once('"').map(|(token, _)| token)
-        })
-    });
-    quoted
-        .filter_map(|text| AgentToken::parse(text).ok())
+    let is_of_a_token = |sign: char| sign.is_ascii_alphanumeric() || sign == '-' || sign == '_';
+    let words = contents.flat_map(|content| content.split(move |sign| !is_of_a_token(sign)));
+    words
+        .filter_map(|word| AgentToken::parse(word).ok())
         .find(|token| token.fingerprint() == fingerprint)
 }

@@ -8,14 +8,19 @@ mod departure;
 mod entry;
 pub mod explain;
 mod files;
+mod rotation;
+mod session;
 mod wake;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
+
 use crate::deposits::Order;
-use crate::desired::agent::{AgentToken, Desired, Hold, Wish};
+use crate::desired::agent::{AgentToken, Desired, Heard, Hold, Wish};
 use crate::fact::Fact;
 use crate::gateway::commit::{Difference, NotCommitted};
 use crate::gateway::names::{AgentId, SessionKey};
@@ -33,6 +38,12 @@ pub struct Plan {
     pub drifted: BTreeSet<String>,
     /// The entry was changed by somebody else, and is left as it is.
     pub entry_drifted: bool,
+    /// It was changed by somebody else, and is put right.
+    pub entry_corrects: bool,
+    /// What somebody else changes again and again, and for how long it is left alone.
+    pub contested: BTreeMap<String, Duration>,
+    /// Files that would be written if all did not stand still.
+    pub held_back: BTreeSet<String>,
     /// What there is of the entry, where it was compared.
     pub entry: Option<Difference>,
     /// The files were compared: what nothing is planned for is as it should be.
@@ -47,16 +58,28 @@ pub enum Action {
     HoldObject,
     MintToken {
         secret: String,
+        heard: Heard,
     },
     /// Back into the Secret, from the file that has it.
     RestoreToken {
         secret: String,
         token: AgentToken,
+        heard: Heard,
     },
+    /// In a Secret that is there, and still as it was read.
+    ChangeToken {
+        secret: String,
+        version: String,
+        change: TokenChange,
+    },
+    /// What an agent has made of its own files, before a TemplateSync writes over it.
+    KeepReplaced(Replaced),
     /// These agents of others may get an empty heartbeat block by the next write: the Gateway's status is to say so first.
     Foresee(BTreeSet<String>),
     Deposit(Order),
     Write(Write),
+    /// It begins its next turn without the conversation so far.
+    ResetSession(SessionKey),
     Wake(Message),
     /// In the background: it takes a third of a second.
     HashToken(AgentToken),
@@ -81,6 +104,18 @@ pub enum Promise {
         action: FileAction,
         hash: String,
     },
+    /// What the agent has made of this file, as it is by this hash, is about to be written over, or the file to be written
+    /// again where it is gone.
+    Overwrite {
+        file: String,
+        hash: String,
+        replaces: Option<String>,
+        sync: String,
+    },
+    /// Its session is about to be reset for this TemplateSync.
+    Reset {
+        sync: String,
+    },
     /// This file is the agent's own; nothing is written.
     LeaveToAgent {
         file: String,
@@ -95,8 +130,35 @@ pub struct Write {
     pub content: String,
     /// What the file must still be; None where it was not there, or where the gateway tells no hashes.
     pub expected: Option<String>,
+    /// What the agent made of it, by hash: where the gateway itself takes no condition, it is read once more just before.
+    pub replaces: Option<String>,
     /// Somebody else had changed it.
     pub corrects: bool,
+}
+
+/// What becomes of the tokens in a Secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenChange {
+    /// A new one, which is accepted from then on; and what asked for it.
+    Next(Heard),
+    /// The next one is in the agent's file: it is in force, and the one before counts until then.
+    Promote {
+        next: AgentToken,
+        previous: AgentToken,
+        since: Timestamp,
+        previous_until: Timestamp,
+    },
+    /// The one before is accepted no more.
+    DropPrevious,
+}
+
+/// The agent's own content of files that are written over.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Replaced {
+    pub secret: String,
+    /// The uid of the TemplateSync for which it is.
+    pub sync: String,
+    pub files: BTreeMap<String, Arc<str>>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -152,14 +214,45 @@ pub fn between(desired: &Desired, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
     match &desired.wish {
         Wish::Gone(departure) => departure::gone(&mut plan, desired, observed, departure),
-        Wish::Present { .. } | Wish::Retired if desired.hold.is_some() => {
-            plan.waits = desired.hold.map(Waits::Hold);
-        }
         Wish::Retired => departure::retired(&mut plan, desired, observed),
         Wish::Present { paused } => present(&mut plan, desired, observed, *paused),
     }
+    match (&desired.wish, desired.hold) {
+        (Wish::Gone(_), _) => {}
+        (Wish::Retired | Wish::Present { .. }, Some(hold)) => hold_still(&mut plan, hold),
+        (Wish::Retired | Wish::Present { .. }, None) => rotation::end(&mut plan, desired),
+    }
     debug_assert_eq!(check::judge(&plan, desired, observed), Ok(()), "{plan:#?}");
     plan
+}
+
+/// What would be done is only told.
+fn hold_still(plan: &mut Plan, hold: Hold) {
+    let stages = std::mem::take(&mut plan.stages);
+    for action in stages.into_iter().flatten() {
+        match action {
+            Action::Write(write) if write.corrects => {
+                plan.drifted.insert(write.file);
+            }
+            Action::Write(write) => {
+                plan.held_back.insert(write.file);
+            }
+            Action::Deposit(_)
+            | Action::Promise(_)
+            | Action::HoldObject
+            | Action::MintToken { .. }
+            | Action::RestoreToken { .. }
+            | Action::ChangeToken { .. }
+            | Action::KeepReplaced(_)
+            | Action::Foresee(_)
+            | Action::ResetSession(_)
+            | Action::Wake(_)
+            | Action::HashToken(_)
+            | Action::LetGo(_) => {}
+        }
+    }
+    plan.entry_corrects = false;
+    plan.waits = Some(Waits::Hold(hold));
 }
 
 fn present(plan: &mut Plan, desired: &Desired, observed: &Observed, paused: bool) {
@@ -193,8 +286,10 @@ fn present(plan: &mut Plan, desired: &Desired, observed: &Observed, paused: bool
     if plan.waits.is_some() {
         return;
     }
+    rotation::plan(plan, desired);
+    session::plan(plan, desired, place);
     entry::narrow(plan, desired, content);
-    if !paused {
+    if !paused && !session::is_open(desired) {
         wake::plan(plan, desired, observed, content, place);
     }
     // Off the way to Ready: it only follows where nothing else is left to do.
@@ -245,26 +340,34 @@ fn prepare(plan: &mut Plan, desired: &Desired, observed: &Observed) {
     }
     // One that never came into a file is nobody's loss.
     let carrier = promises.files.get("TOOLS.md");
+    let secret = || desired.token.secret.clone();
     let was_given = promises
         .token
         .as_ref()
         .is_some_and(|token| token.fingerprint.is_some())
         && carrier.is_some_and(|file| file.state != FileState::Pending);
-    match (&desired.token.found, was_given) {
-        (Fact::Known(_), _) => {}
-        (Fact::Unknown, _) => return,
-        (Fact::Absent, false) => stage.push(Action::MintToken {
-            secret: desired.token.secret.clone(),
+    match (&desired.token.found, was_given, &desired.token.due) {
+        (Fact::Known(_), _, _) => {}
+        (Fact::Unknown, _, _) => return,
+        (Fact::Absent, false, due) => stage.push(Action::MintToken {
+            secret: secret(),
+            heard: due.clone().unwrap_or_default(),
         }),
         // Without an entry no file can be read: it comes first, and the token is looked for afterwards.
-        (Fact::Absent, true) if found.is_none() => {}
-        (Fact::Absent, true) => match files::token_in(desired, observed) {
+        (Fact::Absent, true, None) if found.is_none() => {}
+        (Fact::Absent, true, None) => match files::token_in(desired, observed) {
             Some(token) => stage.push(Action::RestoreToken {
-                secret: desired.token.secret.clone(),
+                secret: secret(),
                 token,
+                heard: desired.token.heard.clone(),
             }),
             None => plan.waits = Some(Waits::TokenLost),
         },
+        // Another one was asked for anyway.
+        (Fact::Absent, true, Some(due)) => stage.push(Action::MintToken {
+            secret: secret(),
+            heard: due.clone(),
+        }),
     }
     if !stage.is_empty() {
         plan.stages.push(stage);
@@ -304,6 +407,7 @@ impl fmt::Debug for Write {
             file,
             content,
             expected,
+            replaces,
             corrects,
         } = self;
         out.debug_struct("Write")
@@ -311,7 +415,20 @@ impl fmt::Debug for Write {
             .field("file", file)
             .field("bytes", &content.len())
             .field("expected", expected)
+            .field("replaces", replaces)
             .field("corrects", corrects)
+            .finish()
+    }
+}
+
+/// Without the contents: an agent may have noted a secret.
+impl fmt::Debug for Replaced {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { secret, sync, files } = self;
+        out.debug_struct("Replaced")
+            .field("secret", secret)
+            .field("sync", sync)
+            .field("files", &files.keys().collect::<Vec<_>>())
             .finish()
     }
 }

@@ -8,7 +8,7 @@ use crate::fact::Fact;
 use crate::observed::agent::{Found, Observed, hash};
 use crate::plan::agent::{Action, Promise};
 use crate::resource::Time;
-use crate::resource::agent::{AgentStatus, FileIntent, FileState, FileStatus};
+use crate::resource::agent::{AgentStatus, FileAction, FileIntent, FileState, FileStatus};
 use crate::resource::settings::FilePolicy;
 
 pub(super) struct Files {
@@ -33,7 +33,7 @@ pub(super) fn of(
     };
     let mut list: Vec<FileStatus> = Vec::new();
     for (name, file) in &content.files.files {
-        list.push(physical(name, file, observed, outcome, before, now));
+        list.push(physical(name, file, desired, observed, outcome, before, now));
     }
     let total = list
         .iter()
@@ -73,6 +73,7 @@ pub(super) fn of(
 fn physical(
     name: &str,
     file: &File,
+    desired: &Desired,
     observed: &Observed,
     outcome: &Outcome,
     before: &AgentStatus,
@@ -111,9 +112,23 @@ fn physical(
                 sync: None,
                 at: Some(Time(now)),
             })),
+            Promise::Overwrite {
+                file,
+                hash,
+                replaces,
+                sync,
+            } if file == name => Some(Some(FileIntent {
+                action: FileAction::Overwrite,
+                hash: hash.clone(),
+                replaces: replaces.clone(),
+                sync: Some(sync.clone()),
+                at: Some(Time(now)),
+            })),
             Promise::LeaveToAgent { file } if file == name => Some(None),
             Promise::Seed { .. }
+            | Promise::Overwrite { .. }
             | Promise::LeaveToAgent { .. }
+            | Promise::Reset { .. }
             | Promise::Bind(_)
             | Promise::Own { .. }
             | Promise::Disown
@@ -128,6 +143,8 @@ fn physical(
             (Some(Came::Done), _) => FileState::InSync,
             (Some(Came::UnderWay | Came::Failed(_) | Came::NotReached), _) => FileState::Pending,
             (None, _) if outcome.plan.drifted.contains(name) => FileState::Drifted,
+            (None, _) if outcome.plan.contested.contains_key(name) => FileState::Drifted,
+            (None, _) if outcome.plan.held_back.contains(name) => FileState::Pending,
             (None, Some(Fact::Known(_) | Fact::Absent)) if outcome.plan.files_compared => {
                 is_as_wanted(file, found, earlier)
             }
@@ -146,24 +163,38 @@ fn physical(
             (Some(Came::UnderWay | Came::Failed(_) | Came::NotReached) | None, _) => FileState::Pending,
         },
     };
-    let intent = match (state, promised.clone()) {
-        (FileState::Pending, Some(intent)) => intent,
-        (FileState::Pending, None) => earlier.and_then(|earlier| earlier.intent.clone()),
-        (
-            FileState::InSync
-            | FileState::Drifted
-            | FileState::Seeded
-            | FileState::Ignored
-            | FileState::Unsupported,
-            _,
-        ) => None,
+    let intent = promised.clone().flatten();
+    let intent = intent.or_else(|| earlier.and_then(|earlier| earlier.intent.clone()));
+    let is_fulfilled = |intent: &FileIntent| {
+        let is_there = matches!(found, Some(Fact::Known(Found { hash, .. })) if *hash == intent.hash);
+        written == Some(&Came::Done) || is_there
     };
+    let over = intent
+        .as_ref()
+        .filter(|intent| intent.action == FileAction::Overwrite);
+    let done = over.filter(|intent| is_fulfilled(intent));
+    let (overwritten_by, replaced) = match (done, earlier) {
+        (Some(done), _) => (done.sync.clone(), done.replaces.clone()),
+        (None, Some(earlier)) => (earlier.overwritten_by.clone(), earlier.replaced.clone()),
+        (None, None) => (None, None),
+    };
+    // Of a TemplateSync that is over nothing is open any more.
+    let asked = desired.errand.as_ref().map(|errand| &errand.uid);
+    let intent = intent.filter(|intent| match intent.action {
+        FileAction::Seed => state == FileState::Pending,
+        FileAction::Overwrite => !is_fulfilled(intent) && intent.sync.as_ref() == asked,
+    });
     // Left to an agent that was there before us: nothing of ours was ever in it.
     let is_left =
         promised == Some(None) || was_seeded && earlier.is_some_and(|earlier| earlier.hash.is_none());
     let hash = (is_real && !is_left).then_some(wanted);
     let status = with_since(name, state, hash, before, now);
-    FileStatus { intent, ..status }
+    FileStatus {
+        intent,
+        overwritten_by,
+        replaced,
+        ..status
+    }
 }
 
 /// Nothing was planned for it: it is as wanted, or its difference is not looked at.

@@ -1,7 +1,9 @@
 //! What is told of an Agent.
 
 mod drift;
+mod errand;
 mod files;
+mod token;
 mod words;
 
 use std::time::Duration;
@@ -15,12 +17,12 @@ use super::progress;
 use super::reason::Reason;
 use crate::desired::agent::{Desired, Obstacle, Snapshot, Wish};
 use crate::execute::agent::{Came, Outcome};
-use crate::fact::Fact;
 use crate::gateway::commit::Difference;
+use crate::observed::agent::contests::ENTRY;
 use crate::observed::agent::{Line, Observed};
 use crate::plan::agent::{Action, Farewell, Promise, Waits};
 use crate::resource::agent::{
-    AgentStatus, Binding, BindingConflict, Entry, FileState, FileStatus, Phase, TokenStatus, Waiting, Wake,
+    AgentStatus, Binding, BindingConflict, Entry, FileState, FileStatus, Phase, SessionReset, Waiting, Wake,
 };
 use crate::resource::{Agent, Time, condition, names};
 
@@ -96,18 +98,18 @@ pub fn of(snapshot: &Snapshot, desired: &Desired, observed: &Observed, outcome: 
         files_summary: files.summary,
         drifted_files: files.drifted,
         drift: drift::of(desired, observed, outcome, before),
-        token: token(desired, observed, before, now),
+        token: token::of(desired, observed, before, now),
         heartbeat: before.heartbeat.clone(),
         wake,
-        session_reset: before.session_reset.clone(),
-        syncs: before.syncs.clone(),
+        session_reset: session_reset(desired, outcome, now),
+        syncs: errand::of(snapshot, desired, observed, outcome, &ready, now),
         last_sync: last_sync(&files.list, before, now),
         files: files.list,
         conditions,
     };
     Report {
         news: news(&before.conditions, &ready, outcome),
-        look_again: look_again(outcome, patience),
+        look_again: look_again(desired, outcome, patience),
         status,
     }
 }
@@ -181,11 +183,19 @@ fn entry(desired: &Desired, outcome: &Outcome, before: &AgentStatus) -> Option<E
             }
             Action::Promise(Promise::Disown) => entry = None,
             Action::Promise(
-                Promise::Bind(_) | Promise::Seed { .. } | Promise::LeaveToAgent { .. } | Promise::Wake(_),
+                Promise::Bind(_)
+                | Promise::Seed { .. }
+                | Promise::Overwrite { .. }
+                | Promise::Reset { .. }
+                | Promise::LeaveToAgent { .. }
+                | Promise::Wake(_),
             )
             | Action::HoldObject
             | Action::MintToken { .. }
             | Action::RestoreToken { .. }
+            | Action::ChangeToken { .. }
+            | Action::KeepReplaced(_)
+            | Action::ResetSession(_)
             | Action::Foresee(_)
             | Action::Deposit(_)
             | Action::Write(_)
@@ -220,27 +230,32 @@ fn entry(desired: &Desired, outcome: &Outcome, before: &AgentStatus) -> Option<E
     entry
 }
 
-fn token(
-    desired: &Desired,
-    observed: &Observed,
-    before: &AgentStatus,
-    now: Timestamp,
-) -> Option<TokenStatus> {
-    let Fact::Known(token) = &desired.token.found else {
-        return before.token.clone();
-    };
-    let fingerprint = token.fingerprint();
-    let earlier = before.token.clone().unwrap_or_default();
-    let is_same = earlier.fingerprint.as_deref() == Some(fingerprint.as_str());
-    let hash = match &observed.token_hash {
-        Fact::Known(hash) if !is_same || earlier.hash.is_none() => Some(hash.clone()),
-        Fact::Known(_) | Fact::Absent | Fact::Unknown => earlier.hash.clone().filter(|_| is_same),
-    };
-    Some(TokenStatus {
-        hash,
-        rotated_at: earlier.rotated_at.clone().filter(|_| is_same).or(Some(Time(now))),
-        fingerprint: Some(fingerprint),
-        ..earlier
+/// Promised, then answered: by whom it was asked for says for which TemplateSync it counts.
+fn session_reset(desired: &Desired, outcome: &Outcome, now: Timestamp) -> Option<SessionReset> {
+    let before = desired.promises.session_reset.clone();
+    outcome.done().fold(before, |reset, action| match action {
+        Action::Promise(Promise::Reset { sync }) => Some(SessionReset {
+            sync: sync.clone(),
+            done: false,
+            at: Some(Time(now)),
+        }),
+        Action::ResetSession(_) => reset.map(|reset| SessionReset {
+            done: true,
+            at: Some(Time(now)),
+            ..reset
+        }),
+        Action::Promise(_)
+        | Action::HoldObject
+        | Action::MintToken { .. }
+        | Action::RestoreToken { .. }
+        | Action::ChangeToken { .. }
+        | Action::KeepReplaced(_)
+        | Action::Foresee(_)
+        | Action::Deposit(_)
+        | Action::Write(_)
+        | Action::Wake(_)
+        | Action::HashToken(_)
+        | Action::LetGo(_) => reset,
     })
 }
 
@@ -278,7 +293,7 @@ fn last_sync(files: &[FileStatus], before: &AgentStatus, now: Timestamp) -> Opti
     }
 }
 
-fn look_again(outcome: &Outcome, patience: Option<Duration>) -> Option<Duration> {
+fn look_again(desired: &Desired, outcome: &Outcome, patience: Option<Duration>) -> Option<Duration> {
     let goes_on = outcome.came().any(|(action, came)| {
         *came == Came::Done && !matches!(action, Action::LetGo(_) | Action::Promise(Promise::Disown))
     });
@@ -312,7 +327,11 @@ fn look_again(outcome: &Outcome, patience: Option<Duration>) -> Option<Duration>
     } else {
         None
     };
-    [sooner, waits, patience].into_iter().flatten().min()
+    let contested = outcome.plan.contested.values().min().copied();
+    [sooner, waits, patience, contested, token::due(desired)]
+        .into_iter()
+        .flatten()
+        .min()
 }
 
 /// Ready's reason is the story; what was put right, and what is left behind, are told besides.
@@ -330,11 +349,8 @@ fn news(before: &[Condition], ready: &Finding, outcome: &Outcome) -> Vec<News> {
         });
     }
     let corrected: Vec<&str> = outcome
-        .done()
-        .filter_map(|action| {
-            let Action::Write(write) = action else { return None };
-            write.corrects.then_some(write.file.as_str())
-        })
+        .corrected()
+        .map(|subject| if subject == ENTRY { "its entry" } else { subject })
         .collect();
     if !corrected.is_empty() {
         news.push(News {
@@ -343,6 +359,28 @@ fn news(before: &[Condition], ready: &Finding, outcome: &Outcome) -> Vec<News> {
             note: format!(
                 "somebody else had changed {}: put right; what shall stay belongs into the Agent, its Board or a template",
                 corrected.join(", ")
+            ),
+        });
+    }
+    let was_drifted = [condition::FILES_IN_SYNC, condition::PROVISIONED]
+        .iter()
+        .filter_map(|it| find(before, it))
+        .any(|told| told.reason == Reason::Drifted.to_string());
+    let entry = outcome.plan.entry_drifted.then_some("its entry");
+    let drifted: Vec<&str> = outcome
+        .plan
+        .drifted
+        .iter()
+        .map(String::as_str)
+        .chain(entry)
+        .collect();
+    if !drifted.is_empty() && !was_drifted {
+        news.push(News {
+            warning: true,
+            reason: Reason::Drifted,
+            note: format!(
+                "somebody else changed {}: left as it is; status.drift shows what differs",
+                drifted.join(", ")
             ),
         });
     }

@@ -5,6 +5,7 @@ use crate::execute::agent::{Failure, Outcome, Whose};
 use crate::fact::Fact;
 use crate::gateway::commit::NotCommitted;
 use crate::gateway::refusal::Issue;
+use crate::observed::agent::contests::ENTRY;
 use crate::observed::agent::{Line, Observed};
 use crate::plan::agent::{Action, Waits};
 use crate::resource::agent::{AgentStatus, FileState, FileStatus, Wake, WakeState};
@@ -49,6 +50,9 @@ pub(super) fn ready(
     {
         return finding;
     }
+    if !outcome.plan.contested.is_empty() {
+        return no(Reason::Contested, contested(outcome));
+    }
     let is_compared = outcome.plan.entry.as_ref().is_some_and(|entry| entry.is_there);
     if !is_compared {
         return no(Reason::Provisioning, "on its way into the gateway".to_owned());
@@ -65,6 +69,21 @@ pub(super) fn ready(
             "its entry and every file are in the gateway as wanted",
         ),
     }
+}
+
+fn contested(outcome: &Outcome) -> String {
+    let names: Vec<&str> = outcome
+        .plan
+        .contested
+        .keys()
+        .map(|name| if name == ENTRY { "its entry" } else { name })
+        .collect();
+    // Without a time, which would make each pass's sentence another one.
+    format!(
+        "something else writes {} again and again after it is put right, so it is left alone for longer and longer: find \
+         out what writes it, or set drift to Report or Ignore; a TemplateSync writes it at once",
+        names.join(", ")
+    )
 }
 
 fn suspended(hold: Hold) -> String {
@@ -219,9 +238,15 @@ fn of_failure(action: &Action, failure: &Failure) -> (Reason, String) {
     let Failure { whose, why } = failure;
     let what = match action {
         Action::HoldObject => "the finalizer could not be set".to_owned(),
-        Action::MintToken { secret } | Action::RestoreToken { secret, .. } => {
+        Action::MintToken { secret, heard: _ } | Action::RestoreToken { secret, .. } => {
             format!("Secret {secret} could not be made")
         }
+        Action::ChangeToken { secret, .. } => format!("the tokens in Secret {secret} could not be changed"),
+        Action::KeepReplaced(replaced) => format!(
+            "what the agent made of its files could not be kept in Secret {}, so they are not written over",
+            replaced.secret
+        ),
+        Action::ResetSession(_) => "its session could not be reset".to_owned(),
         Action::Write(write) => format!("{} could not be written", write.file),
         Action::Wake(_) => "it could not be woken".to_owned(),
         Action::Deposit(_) => "its entry could not be written".to_owned(),
@@ -372,7 +397,15 @@ pub(super) fn provisioned(desired: &Desired, outcome: &Outcome, ready: &Finding)
         let message = "somebody else changed its entry; left as it is, as drift Report asks for";
         return Finding::new(Truth::True, Reason::Drifted, message);
     }
+    if outcome.plan.contested.contains_key(ENTRY) {
+        return Finding::new(Truth::False, Reason::Contested, contested(outcome));
+    }
     match (entry.is_there, entry.is_none) {
+        (true, false) | (false, _) if desired.hold.is_some() => Finding::new(
+            Truth::False,
+            Reason::Suspended,
+            "its entry is not as wanted; nothing is written while it is suspended",
+        ),
         (true, true) => Finding::new(Truth::True, Reason::EntryInPlace, "its entry is as wanted"),
         (true, false) | (false, _) if ready.truth == Truth::True => Finding::new(
             Truth::True,
@@ -426,6 +459,18 @@ pub(super) fn token_current(desired: &Desired, files: &[FileStatus], outcome: &O
     {
         let (reason, message) = of_obstacle(obstacle);
         return Finding::new(Truth::False, reason, message);
+    }
+    let rotates = match (&desired.token.next, &desired.token.due, desired.hold) {
+        (Some(_), _, _) => {
+            Some("a new token is on its way into its files; the one before is accepted as well")
+        }
+        (None, Some(_), None) if matches!(desired.token.found, Fact::Known(_)) => {
+            Some("a new token is due: it is made once the agent's files can be written")
+        }
+        (None, Some(_) | None, _) => None,
+    };
+    if let (Some(message), Wish::Present { .. }) = (rotates, &desired.wish) {
+        return Finding::new(Truth::False, Reason::TokenRotating, message);
     }
     let carried = files
         .iter()

@@ -1,0 +1,67 @@
+//! A new token in the place of the one in force. Each step can be read back from the Secret and the file, so each may be
+//! lost or repeated: the next one is stored, and accepted from then on; it is written to the agent's file and read back; it
+//! comes into force, with the one before accepted for the overlap; that one goes.
+
+use super::{Action, Plan, TokenChange};
+use crate::desired::agent::Desired;
+use crate::fact::Fact;
+
+/// Begins one where it is due, and brings it into force where the agent's files have it. For a plan that has nothing left to
+/// write: the files were read, and are as wanted.
+pub(super) fn plan(plan: &mut Plan, desired: &Desired) {
+    // Of a file that is left alone for now nobody knows what it will be.
+    let is_carried = |name: &String| {
+        let content = desired.content.as_ref().ok();
+        let file = content.and_then(|content| content.files.files.get(name));
+        let next = desired.token.next.as_ref();
+        file.zip(next)
+            .is_some_and(|(file, next)| file.text.ours().contains(next.reveal()))
+    };
+    if plan.actions().any(is_of_files) || plan.contested.keys().any(is_carried) {
+        return;
+    }
+    let token = &desired.token;
+    let Fact::Known(in_force) = &token.found else {
+        return;
+    };
+    let change = match (&token.next, &token.due) {
+        (Some(next), _) => TokenChange::Promote {
+            next: next.clone(),
+            previous: in_force.clone(),
+            since: desired.now,
+            previous_until: desired.now.checked_add(token.overlap).unwrap_or(desired.now),
+        },
+        (None, Some(due)) => TokenChange::Next(due.clone()),
+        (None, None) => return,
+    };
+    push(plan, desired, change);
+}
+
+/// For people, who are told of an errand that is not carried out, too.
+pub(super) fn is_due(desired: &Desired) -> bool {
+    let asked = desired.errand.as_ref().filter(|errand| errand.rotate_token);
+    let is_open = |uid: &String| desired.token.heard.sync.as_ref() != Some(uid);
+    desired.token.due.is_some() || asked.is_some_and(|errand| is_open(&errand.uid))
+}
+
+/// The one before is dropped once its time is over, also while the gateway is away.
+pub(super) fn end(plan: &mut Plan, desired: &Desired) {
+    let changes = plan
+        .actions()
+        .any(|action| matches!(action, Action::ChangeToken { .. }));
+    if desired.token.is_over(desired.now) && !changes {
+        push(plan, desired, TokenChange::DropPrevious);
+    }
+}
+
+fn push(plan: &mut Plan, desired: &Desired, change: TokenChange) {
+    plan.stages.push(vec![Action::ChangeToken {
+        secret: desired.token.secret.clone(),
+        version: desired.token.version.clone(),
+        change,
+    }]);
+}
+
+fn is_of_files(action: &Action) -> bool {
+    matches!(action, Action::Write(_) | Action::KeepReplaced(_))
+}

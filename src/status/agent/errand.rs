@@ -1,0 +1,157 @@
+//! What the TemplateSyncs came to in this agent. Each is told once: what is told as settled is not carried out again.
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::desired::agent::{Desired, Snapshot, Wish};
+use crate::desired::errand::{AT_A_TIME, Errand, in_turn};
+use crate::execute::agent::{Came, Outcome};
+use crate::observed::agent::Observed;
+use crate::plan::agent::explain::{Blocked, explain};
+use crate::plan::agent::{Action, Waits};
+use crate::resource::Time;
+use crate::resource::agent::{SyncState, SyncStatus};
+use crate::status::condition::{Finding, Truth, fit};
+use crate::status::reason::Remedy;
+
+/// What the schema allows.
+const LONGEST_ERROR: usize = 1024;
+const LONGEST_PLAN: usize = 4096;
+
+pub(super) fn of(
+    snapshot: &Snapshot,
+    desired: &Desired,
+    observed: &Observed,
+    outcome: &Outcome,
+    ready: &Finding,
+    now: Timestamp,
+) -> Vec<SyncStatus> {
+    let status = snapshot.agent.status.as_ref();
+    let mut all = status.map(|status| status.syncs.clone()).unwrap_or_default();
+    let Some(errand) = &desired.errand else { return all };
+    let before = all.iter().position(|told| told.uid == errand.uid);
+    let has_begun = before.is_some();
+    let Some((state, error, plan)) = came_to(errand, desired, observed, outcome, ready, has_begun) else {
+        return all;
+    };
+    let is_told = before
+        .and_then(|at| all.get(at))
+        .is_some_and(|told| told.state == state);
+    if is_told {
+        return all;
+    }
+    all.retain(|told| told.uid != errand.uid);
+    all.push(SyncStatus {
+        uid: errand.uid.clone(),
+        name: errand.name.clone(),
+        state,
+        error,
+        plan,
+        at: Some(Time(now)),
+    });
+    // What belongs to one that still goes on is still asked for.
+    let open = in_turn(&snapshot.syncs);
+    let is_open = |told: &SyncStatus| {
+        open.iter()
+            .any(|sync| sync.metadata.uid.as_ref() == Some(&told.uid))
+    };
+    while all.len() > AT_A_TIME {
+        let oldest = all.iter().position(|told| !is_open(told)).unwrap_or_default();
+        all.remove(oldest);
+    }
+    all
+}
+
+type Told = (SyncState, Option<String>, Option<String>);
+
+/// None: nothing to tell yet.
+fn came_to(
+    errand: &Errand,
+    desired: &Desired,
+    observed: &Observed,
+    outcome: &Outcome,
+    ready: &Finding,
+    has_begun: bool,
+) -> Option<Told> {
+    // What only a person can mend is not waited for; the rest is, until the TemplateSync's own deadline.
+    let is_hopeless = ready.truth == Truth::False && ready.reason.remedy() == Remedy::Person;
+    if is_hopeless {
+        return Some((SyncState::Failed, Some(fit(&ready.message, LONGEST_ERROR)), None));
+    }
+    let was_read = observed.answers.as_deref() == Some(desired.ask.as_str());
+    if errand.dry_run {
+        let explanation = explain(desired, observed);
+        let is_known = match &explanation.blocked {
+            None => was_read || !matches!(desired.wish, Wish::Present { .. }),
+            Some(Blocked::NotLookedAt | Blocked::Obstacle(_)) => false,
+            Some(Blocked::Suspended) => true,
+        };
+        let lines: Vec<String> = explanation.changes.iter().map(ToString::to_string).collect();
+        let plan = if lines.is_empty() {
+            "nothing to do".to_owned()
+        } else {
+            lines.join("\n")
+        };
+        return is_known.then(|| (SyncState::Planned, None, Some(fit(&plan, LONGEST_PLAN))));
+    }
+    let waits = match &outcome.plan.waits {
+        None | Some(Waits::Wake(_) | Waits::WakeUnknown) => false,
+        Some(
+            Waits::Hold(_)
+            | Waits::Gateway
+            | Waits::Configuration
+            | Waits::Seeds
+            | Waits::Files(_)
+            | Waits::Commit
+            | Waits::NotCommitted { .. }
+            | Waits::Rejected(_)
+            | Waits::TokenLost
+            | Waits::Ahead(_),
+        ) => true,
+    };
+    let is_whole = outcome.plan.actions().all(follows_after) && ready.truth == Truth::True;
+    let has_acted = outcome.came().any(|(action, came)| {
+        let is_of_it = !follows_after(action);
+        is_of_it && matches!(came, Came::Done | Came::UnderWay | Came::Failed(_))
+    });
+    match (
+        was_read && is_whole && !waits && has_rotated(errand, desired),
+        has_begun,
+    ) {
+        (true, true) => Some((SyncState::Updated, None, None)),
+        (true, false) => Some((SyncState::Unchanged, None, None)),
+        (false, _) => has_acted.then_some((SyncState::Running, None, None)),
+    }
+}
+
+fn has_rotated(errand: &Errand, desired: &Desired) -> bool {
+    let is_heard = desired.token.heard.sync.as_ref() == Some(&errand.uid);
+    !errand.rotate_token || is_heard && desired.token.next.is_none()
+}
+
+/// What is done for itself, and which nobody waits for who wants the files.
+fn follows_after(action: &Action) -> bool {
+    use crate::plan::agent::{Promise, TokenChange};
+    match action {
+        Action::Promise(Promise::Wake(_) | Promise::Own { .. }) | Action::Wake(_) | Action::HashToken(_) => {
+            true
+        }
+        Action::ChangeToken { change, .. } => *change == TokenChange::DropPrevious,
+        Action::Promise(
+            Promise::Bind(_)
+            | Promise::Disown
+            | Promise::Seed { .. }
+            | Promise::Overwrite { .. }
+            | Promise::Reset { .. }
+            | Promise::LeaveToAgent { .. },
+        )
+        | Action::HoldObject
+        | Action::MintToken { .. }
+        | Action::RestoreToken { .. }
+        | Action::KeepReplaced(_)
+        | Action::Foresee(_)
+        | Action::Deposit(_)
+        | Action::Write(_)
+        | Action::ResetSession(_)
+        | Action::LetGo(_) => false,
+    }
+}
