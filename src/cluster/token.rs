@@ -78,10 +78,10 @@ impl Cluster {
         heard: &Heard,
     ) -> Result<(), Error> {
         let patch = json!({
-            "metadata": { "resourceVersion": version, "annotations": notes(heard) },
+            "metadata": { "annotations": notes(heard) },
             "data": { names::TOKEN_NEXT_KEY: bytes(next) },
         });
-        self.change_tokens(agent, name, &patch).await
+        self.change_tokens(agent, name, version, patch).await
     }
 
     /// The next one is in force, and the one before is accepted for a while.
@@ -96,7 +96,6 @@ impl Cluster {
         let (previous, until) = previous;
         let patch = json!({
             "metadata": {
-                "resourceVersion": version,
                 "annotations": {
                     names::TOKEN_ROTATED_AT: since.to_string(),
                     names::TOKEN_PREVIOUS_UNTIL: until.to_string(),
@@ -108,19 +107,32 @@ impl Cluster {
                 names::TOKEN_NEXT_KEY: null,
             },
         });
-        self.change_tokens(agent, name, &patch).await
+        self.change_tokens(agent, name, version, patch).await
     }
 
     pub async fn drop_previous(&self, agent: &Agent, (name, version): (&str, &str)) -> Result<(), Error> {
         let patch = json!({
-            "metadata": { "resourceVersion": version, "annotations": { names::TOKEN_PREVIOUS_UNTIL: null } },
+            "metadata": { "annotations": { names::TOKEN_PREVIOUS_UNTIL: null } },
             "data": { names::TOKEN_PREVIOUS_KEY: null },
         });
-        self.change_tokens(agent, name, &patch).await
+        self.change_tokens(agent, name, version, patch).await
     }
 
-    async fn change_tokens(&self, agent: &Agent, name: &str, patch: &Value) -> Result<(), Error> {
-        match self.patch_secret(agent, name, patch).await {
+    async fn change_tokens(
+        &self,
+        agent: &Agent,
+        name: &str,
+        version: &str,
+        mut patch: Value,
+    ) -> Result<(), Error> {
+        let (uid, version) = version.split_once('/').unwrap_or_default();
+        if let Some(metadata) = patch.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.extend([
+                ("uid".to_owned(), json!(uid)),
+                ("resourceVersion".to_owned(), json!(version)),
+            ]);
+        }
+        match self.patch_secret(agent, name, &patch).await {
             Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(()),
             result => result,
         }

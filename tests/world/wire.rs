@@ -72,6 +72,8 @@ impl Wire {
             self.ledger.knows(&serde_json::from_slice(&bytes)?);
             self.ledger.has_made(effect);
             answer = Response::from_parts(head, Body::from(bytes));
+        } else if answer.status() == StatusCode::OK && effect.ends_with(NEXT_TOKEN) {
+            self.ledger.has_made(effect);
         }
         match blow {
             None => {}
@@ -100,6 +102,9 @@ impl Wire {
         self.life.goes_on().await;
     }
 }
+
+/// A rotation begins: a new token is made by it, though no new object.
+const NEXT_TOKEN: &str = " with a next token";
 
 /// The name of a write, and the request again; None: it only reads.
 async fn named(request: Request<Body>) -> Result<(Option<String>, Request<Body>), BoxError> {
@@ -146,6 +151,9 @@ fn effect(verb: &str, path: &str, sent: &Value) -> String {
             format!("{verb} Event {} of {kind} {namespace}{name}", text("/reason"))
         }
         [kind] => format!("{verb} {kind} {namespace}{}", text("/metadata/name")),
+        ["secrets", name] if !text("/data/next").is_empty() => {
+            format!("{verb} secrets {namespace}{name}{NEXT_TOKEN}")
+        }
         [kind, name] => format!("{verb} {kind} {namespace}{name}"),
         [kind, name, subresource, ..] => format!("{verb} {kind}/{subresource} {namespace}{name}"),
         [] => format!("{verb} {path}"),
@@ -174,6 +182,12 @@ fn writes_have_names() {
             "/apis/events.k8s.io/v1/namespaces/x/events",
             &event,
             "create Event Connected of Gateway x/a",
+        ),
+        (
+            "patch",
+            "/api/v1/namespaces/x/secrets/ocagent-a-token",
+            &serde_json::json!({ "data": { "next": "c2VjcmV0" } }),
+            "patch secrets x/ocagent-a-token with a next token",
         ),
         ("delete", "/api/v1/namespaces/x", &secret, "delete namespaces x"),
     ] {

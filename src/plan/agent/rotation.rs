@@ -34,7 +34,7 @@ pub(super) fn plan(plan: &mut Plan, desired: &Desired) {
         (None, Some(due)) => TokenChange::Next(due.clone()),
         (None, None) => return,
     };
-    push(plan, desired, change);
+    plan.stages.push(vec![action(desired, change)]);
 }
 
 /// For people, who are told of an errand that is not carried out, too.
@@ -50,16 +50,21 @@ pub(super) fn end(plan: &mut Plan, desired: &Desired) {
         .actions()
         .any(|action| matches!(action, Action::ChangeToken { .. }));
     if desired.token.is_over(desired.now) && !changes {
-        push(plan, desired, TokenChange::DropPrevious);
+        let action = action(desired, TokenChange::DropPrevious);
+        // Nothing of this pass has to come before it.
+        match plan.stages.last_mut() {
+            Some(stage) => stage.push(action),
+            None => plan.stages.push(vec![action]),
+        }
     }
 }
 
-fn push(plan: &mut Plan, desired: &Desired, change: TokenChange) {
-    plan.stages.push(vec![Action::ChangeToken {
+fn action(desired: &Desired, change: TokenChange) -> Action {
+    Action::ChangeToken {
         secret: desired.token.secret.clone(),
         version: desired.token.version.clone(),
         change,
-    }]);
+    }
 }
 
 fn is_of_files(action: &Action) -> bool {

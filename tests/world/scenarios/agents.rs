@@ -8,7 +8,7 @@ use crate::sabotage::Sabotage;
 use crate::scenario::{Scenario, So, Step};
 
 /// As people have one: somebody else's agent is in it.
-const HARBOUR: Plan = Plan {
+pub(super) const HARBOUR: Plan = Plan {
     host: "harbour",
     peer: Peer::LOOPBACK,
     settings: || Settings {
@@ -21,7 +21,7 @@ const HARBOUR: Plan = Plan {
     },
 };
 
-const GATEWAY: &str = "
+pub(super) const GATEWAY: &str = "
 apiVersion: v1
 kind: Secret
 metadata: { name: harbour-token }
@@ -36,7 +36,7 @@ spec:
   tokenSecretRef: { name: harbour-token }
   owner: { name: Ada Keller, timezone: Europe/Zurich }
 ";
-const BOARD: &str = "
+pub(super) const BOARD: &str = "
 apiVersion: quartermaster.dev/v1alpha1
 kind: Board
 metadata: { name: ops }
@@ -99,13 +99,13 @@ spec:
   boardRef: { name: ops }
 ";
 
-const fn provisioned(agent: &'static str) -> So {
+pub(super) const fn provisioned(agent: &'static str) -> So {
     So::Condition(agent, "Ready", "True", "Provisioned")
 }
-const fn woken(agent: &'static str) -> So {
+pub(super) const fn woken(agent: &'static str) -> So {
     So::Condition(agent, "Woken", "True", "WakeSent")
 }
-const AGENT: &str = "Agent default/triage";
+pub(super) const AGENT: &str = "Agent default/triage";
 
 const APPEARS: Scenario = Scenario {
     name: "an agent is provisioned",
