@@ -17,6 +17,7 @@ use crate::resource::{Agent, condition};
 pub(super) struct Agents {
     phases: IntGaugeVec,
     conditions: IntGaugeVec,
+    oldest_token: IntGaugeVec,
     written: IntCounterVec,
     drifted: IntCounterVec,
     plan_actions: HistogramVec,
@@ -74,6 +75,11 @@ impl Agents {
                 "quartermaster_agent_conditions",
                 "Agents that have a condition with this status (True, False or Unknown).",
                 &["namespace", "gateway", "condition", "status"],
+            )?,
+            oldest_token: making.gauge(
+                "quartermaster_agent_oldest_token_timestamp_seconds",
+                "When the oldest agent token came into force, in seconds since 1970.",
+                &place,
             )?,
             written: making.counter(
                 "quartermaster_files_written_total",
@@ -150,10 +156,17 @@ impl Agents {
         }
         self.phases.reset();
         self.conditions.reset();
+        self.oldest_token.reset();
         for ((namespace, gateway), count) in census(&all) {
             for (phase, agents) in count.phases {
                 let labels = [namespace.as_str(), gateway.as_str(), word(phase)];
                 self.phases.with_label_values(&labels).set(agents);
+            }
+            if let Some(since) = count.oldest_token {
+                let labels = [namespace.as_str(), gateway.as_str()];
+                self.oldest_token
+                    .with_label_values(&labels)
+                    .set(since.as_second());
             }
             for ((condition, status), agents) in count.conditions {
                 let labels = [namespace.as_str(), gateway.as_str(), condition, status];
@@ -168,6 +181,7 @@ impl Agents {
 struct Count {
     phases: BTreeMap<Phase, i64>,
     conditions: BTreeMap<(&'static str, &'static str), i64>,
+    oldest_token: Option<Timestamp>,
 }
 
 /// By namespace and gateway; those that lead to no gateway yet are counted under none.
@@ -183,6 +197,11 @@ fn census(agents: &[Arc<Agent>]) -> BTreeMap<(String, String), Count> {
             .phases
             .entry(phase.unwrap_or(Phase::Provisioning))
             .or_default() += 1;
+        let token = status.and_then(|status| status.token.as_ref());
+        let since = token
+            .and_then(|token| token.rotated_at.as_ref())
+            .map(|since| since.0);
+        count.oldest_token = count.oldest_token.into_iter().chain(since).min();
         for condition in status.iter().flat_map(|status| &status.conditions) {
             let known = count
                 .conditions
@@ -212,6 +231,7 @@ impl Count {
         Self {
             phases: PHASES.into_iter().map(|phase| (phase, 0)).collect(),
             conditions: kinds.into_iter().flat_map(with_each_truth).collect(),
+            oldest_token: None,
         }
     }
 }

@@ -25,8 +25,9 @@ pub struct WantedEntry {
     pub owned_bindings: BTreeSet<Binding>,
 }
 
-/// The schema's limits on a status: more or longer paths are owned by a level higher.
-const MOST_PATHS: usize = 200;
+/// A status has room for 256, and the ones of before stand there beside the new ones for a while.
+const MOST_PATHS: usize = 100;
+/// The schema's limit.
 const LONGEST_PATH: usize = 256;
 
 impl WantedEntry {
@@ -70,6 +71,7 @@ impl WantedEntry {
         }
         fields.retain(|_, value| !value.is_null());
         let paths = paths_of(&fields);
+        within_bounds(&paths)?;
         let gone = promises.owned_paths.iter().filter(|path| !paths.contains(*path));
         for path in gone {
             take_out(&mut fields, path);
@@ -118,21 +120,37 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
+/// What was written must be remembered setting by setting, or it could not be taken out again without taking somebody
+/// else's along.
+fn within_bounds(paths: &BTreeSet<String>) -> Result<(), Obstacle> {
+    let refused = |why: String| {
+        Err(Obstacle::InvalidSpec {
+            field: "spec.config".to_owned(),
+            why,
+        })
+    };
+    if paths.len() > MOST_PATHS {
+        return refused(format!(
+            "with name, workspace, model and heartbeat these are {} settings, and at most {MOST_PATHS} can be kept apart from other \
+             people's: write fewer, or lists, each of which is one setting",
+            paths.len()
+        ));
+    }
+    match paths.iter().find(|path| path.len() > LONGEST_PATH) {
+        Some(long) => refused(format!(
+            "the path to a setting has at most {LONGEST_PATH} bytes, and one has {}, beginning {:?}: shorten its keys",
+            long.len(),
+            long.chars().take(40).collect::<String>()
+        )),
+        None => Ok(()),
+    }
+}
+
 /// The settings that an object holds, each by the path to it. Lists are one setting, as they are to a merge patch.
 fn paths_of(fields: &Entry) -> BTreeSet<String> {
     let mut paths = BTreeSet::new();
     for (key, value) in fields {
-        let mut of_key = BTreeSet::new();
-        collect(&escaped(key), value, &mut of_key);
-        let too_fine = of_key.len() > MOST_PATHS / 4 || of_key.iter().any(|path| path.len() > LONGEST_PATH);
-        if too_fine {
-            of_key = BTreeSet::from([escaped(key)]);
-        }
-        paths.append(&mut of_key);
-    }
-    // The ones of before stand beside the new ones for a while, and both must fit.
-    if paths.len() > MOST_PATHS / 2 {
-        return fields.keys().map(|key| escaped(key)).collect();
+        collect(&escaped(key), value, &mut paths);
     }
     paths
 }
@@ -262,12 +280,18 @@ mod tests {
     }
 
     #[test]
-    fn a_large_config_is_owned_by_its_first_key() {
-        let many: Entry = (0..300).map(|n| (format!("k{n}"), json!(n))).collect();
-        let fields = object(json!({ "tools": many, "name": "x" }));
-        assert_eq!(
-            paths_of(&fields),
-            BTreeSet::from(["tools".to_owned(), "name".to_owned()])
-        );
+    fn more_settings_than_can_be_remembered_are_refused() {
+        let config = |settings: usize| {
+            let many: Entry = (0..settings).map(|n| (format!("k{n}"), json!(n))).collect();
+            paths_of(&object(json!({ "tools": many })))
+        };
+        assert_eq!(within_bounds(&config(MOST_PATHS)), Ok(()));
+        let Err(Obstacle::InvalidSpec { field, why }) = within_bounds(&config(MOST_PATHS + 1)) else {
+            panic!()
+        };
+        assert_eq!(field, "spec.config");
+        assert!(why.contains("101 settings, and at most 100"), "{why}");
+        let long = paths_of(&object(json!({ "tools": { "x".repeat(LONGEST_PATH): 1 } })));
+        assert!(within_bounds(&long).is_err());
     }
 }

@@ -9,7 +9,7 @@ mod words;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::News;
 use super::condition::{Book, Finding, Truth, find, fit, whole_seconds};
@@ -36,6 +36,8 @@ pub struct Report {
 
 /// What went wrong in a way that nothing tells when it is mended.
 const SOON: Duration = Duration::from_secs(5);
+/// What goes wrong for long is tried less often: after half the time again that it has lasted, but no later than this.
+const LATE: Duration = Duration::from_secs(5 * 60);
 /// What the schema allows for the value of an annotation.
 const LONGEST_REQUEST: usize = 1024;
 
@@ -62,6 +64,9 @@ pub fn of(snapshot: &Snapshot, desired: &Desired, observed: &Observed, outcome: 
     let same_spec = before.observed_generation == agent.metadata.generation;
     let (mut conditions, patience) = progress::of(&book, same_spec, &ready);
     let is_stalled = find(&conditions, condition::STALLED).is_some();
+    let not_ready_since = find(&conditions, condition::READY)
+        .filter(|told| told.status == "False")
+        .map(|told| now.duration_since(told.last_transition_time.0));
     conditions.extend([
         book.write(
             condition::PROVISIONED,
@@ -109,7 +114,7 @@ pub fn of(snapshot: &Snapshot, desired: &Desired, observed: &Observed, outcome: 
     };
     Report {
         news: news(&before.conditions, &ready, outcome),
-        look_again: look_again(desired, outcome, patience),
+        look_again: look_again(desired, outcome, patience, not_ready_since),
         status,
     }
 }
@@ -293,7 +298,12 @@ fn last_sync(files: &[FileStatus], before: &AgentStatus, now: Timestamp) -> Opti
     }
 }
 
-fn look_again(desired: &Desired, outcome: &Outcome, patience: Option<Duration>) -> Option<Duration> {
+fn look_again(
+    desired: &Desired,
+    outcome: &Outcome,
+    patience: Option<Duration>,
+    lasts: Option<SignedDuration>,
+) -> Option<Duration> {
     let goes_on = outcome.came().any(|(action, came)| {
         *came == Came::Done && !matches!(action, Action::LetGo(_) | Action::Promise(Promise::Disown))
     });
@@ -319,7 +329,10 @@ fn look_again(desired: &Desired, outcome: &Outcome, patience: Option<Duration>) 
         .came()
         .any(|(action, came)| matches!(action, Action::Wake(_)) && *came == Came::UnderWay);
     let sooner = if failed {
-        Some(SOON)
+        let lasts = lasts
+            .and_then(|lasts| lasts.try_into().ok())
+            .unwrap_or(Duration::ZERO);
+        Some((lasts / 2).clamp(SOON, LATE))
     } else if goes_on {
         Some(Duration::ZERO)
     } else if sent {
