@@ -225,7 +225,7 @@ pub async fn snapshot(agent: Arc<Agent>, world: &World) -> Snapshot {
         boards,
         token,
         texts,
-        syncs: Vec::new(),
+        syncs: stores.syncs_of(&namespace, &gateway_name),
         contract,
         base_url: world.base_url.clone(),
         now: (world.clock)(),
