@@ -1,6 +1,7 @@
 //! A resource says what is wanted. [`desired`] works it out; [`observed`] reads what is there; [`plan`] is the
 //! difference; [`execute`] makes it so; [`status`] says what came of it.
 
+pub mod authenticator;
 pub mod cluster;
 pub mod command;
 pub mod control_plane;

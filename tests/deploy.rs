@@ -122,6 +122,35 @@ fn rights_are_named_one_by_one() {
     assert!(verbs > 20, "{verbs}");
 }
 
+/// A kind that may not be listed is one that nobody ever becomes ready for.
+#[test]
+fn every_kind_of_ours_may_be_watched_and_told_of() {
+    let mut granted = BTreeSet::new();
+    for rule in one("deploy/base/rbac.yaml", "ClusterRole")["rules"]
+        .as_array()
+        .unwrap()
+    {
+        for resource in words(&rule["resources"]) {
+            let verbs = words(&rule["verbs"]).into_iter();
+            granted.extend(verbs.map(|verb| format!("{verb} {resource}")));
+        }
+    }
+    for definition in quartermaster::resource::definitions() {
+        let plural = definition.spec.names.plural;
+        for needed in [
+            format!("list {plural}"),
+            format!("watch {plural}"),
+            format!("patch {plural}/status"),
+        ] {
+            assert!(granted.contains(&needed), "{needed}");
+        }
+    }
+    assert!(
+        granted.contains("delete templatesyncs"),
+        "ttlSecondsAfterFinished"
+    );
+}
+
 #[test]
 fn the_pod_runs_what_the_image_holds_as_whom_the_image_says() {
     let container = container();

@@ -15,17 +15,19 @@ use super::index::{Index, Key};
 use super::{Cluster, Scope, Touch};
 use crate::desired::agent::snapshot::{config_maps, wants_a_soul};
 use crate::fact::Fact;
-use crate::resource::{Agent, Board, Gateway};
+use crate::resource::{Agent, Board, Gateway, TemplateSync};
 
-/// Every Gateway, Board and Agent of a scope. A clone looks at the same ones.
+/// Every Gateway, Board, Agent and TemplateSync of a scope. A clone looks at the same ones.
 #[derive(Clone)]
 pub struct Stores {
     pub gateways: Store<Gateway>,
     pub boards: Store<Board>,
     pub agents: Store<Agent>,
+    pub syncs: Store<TemplateSync>,
     gateway_index: Shared<GatewayWord>,
     board_index: Shared<BoardWord>,
     agent_index: Shared<AgentWord>,
+    sync_index: Shared<SyncWord>,
 }
 
 type Shared<Word> = Arc<RwLock<Index<Word>>>;
@@ -35,6 +37,7 @@ pub struct Touches {
     pub gateways: BoxStream<'static, Touch<Gateway>>,
     pub boards: BoxStream<'static, Touch<Board>>,
     pub agents: BoxStream<'static, Touch<Agent>>,
+    pub syncs: BoxStream<'static, Touch<TemplateSync>>,
     pub secrets: BoxStream<'static, Touch<PartialObjectMeta<Secret>>>,
     pub config_maps: BoxStream<'static, Touch<PartialObjectMeta<ConfigMap>>>,
 }
@@ -60,32 +63,44 @@ enum AgentWord {
     Souls(String),
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum SyncWord {
+    Gateway(Key),
+    Board(Key),
+}
+
 impl Cluster {
     /// Begins to watch. Nothing comes unless the touches are listened to.
     pub fn look(&self, scope: &Scope) -> (Stores, Touches) {
         let (gateways, gateway_touches) = self.reflect::<Gateway>(scope);
         let (boards, board_touches) = self.reflect::<Board>(scope);
         let (agents, agent_touches) = self.reflect::<Agent>(scope);
+        let (syncs, sync_touches) = self.reflect::<TemplateSync>(scope);
         let stores = Stores {
             gateways,
             boards,
             agents,
+            syncs,
             gateway_index: Shared::default(),
             board_index: Shared::default(),
             agent_index: Shared::default(),
+            sync_index: Shared::default(),
         };
         let Stores {
             gateways,
             boards,
             agents,
+            syncs,
             gateway_index,
             board_index,
             agent_index,
+            sync_index,
         } = stores.clone();
         let touches = Touches {
             gateways: indexed(gateway_touches, gateways, gateway_index, |_| BTreeSet::new()).boxed(),
             boards: indexed(board_touches, boards, board_index, board_words).boxed(),
             agents: indexed(agent_touches, agents, agent_index, agent_words).boxed(),
+            syncs: indexed(sync_touches, syncs, sync_index, sync_words).boxed(),
             secrets: self.watch(scope, "Secret").boxed(),
             config_maps: self.watch(scope, "ConfigMap").boxed(),
         };
@@ -95,14 +110,21 @@ impl Cluster {
 
 impl Stores {
     /// Of these objects, which nobody watches.
-    pub fn holding(gateways: Vec<Gateway>, boards: Vec<Board>, agents: Vec<Agent>) -> Self {
+    pub fn holding(
+        gateways: Vec<Gateway>,
+        boards: Vec<Board>,
+        agents: Vec<Agent>,
+        syncs: Vec<TemplateSync>,
+    ) -> Self {
         Self {
             gateway_index: index_of(&gateways, |_| BTreeSet::new()),
             board_index: index_of(&boards, board_words),
             agent_index: index_of(&agents, agent_words),
+            sync_index: index_of(&syncs, sync_words),
             gateways: store_of(gateways),
             boards: store_of(boards),
             agents: store_of(agents),
+            syncs: store_of(syncs),
         }
     }
 
@@ -121,7 +143,10 @@ impl Stores {
 
     /// Every kind was listed: what is not found is not there.
     pub fn are_whole(&self) -> bool {
-        is_whole(&self.gateway_index) && is_whole(&self.board_index) && is_whole(&self.agent_index)
+        is_whole(&self.gateway_index)
+            && is_whole(&self.board_index)
+            && is_whole(&self.agent_index)
+            && is_whole(&self.sync_index)
     }
 
     /// The Agents whose boardRef names this Board, by name.
@@ -162,6 +187,24 @@ impl Stores {
             &self.agents,
             &self.agent_index,
             &AgentWord::Gateway(key(namespace, gateway)),
+        )
+    }
+
+    /// The TemplateSyncs of this Gateway, finished ones among them, by name.
+    pub fn syncs_of(&self, namespace: &str, gateway: &str) -> Vec<Arc<TemplateSync>> {
+        many(
+            &self.syncs,
+            &self.sync_index,
+            &SyncWord::Gateway(key(namespace, gateway)),
+        )
+    }
+
+    /// Those that are limited to this Board.
+    pub fn syncs_for_board(&self, namespace: &str, board: &str) -> Vec<Arc<TemplateSync>> {
+        many(
+            &self.syncs,
+            &self.sync_index,
+            &SyncWord::Board(key(namespace, board)),
         )
     }
 
@@ -319,6 +362,14 @@ fn agent_words(agent: &Agent) -> BTreeSet<AgentWord> {
         .chain(texts)
         .chain(souls)
         .collect()
+}
+
+fn sync_words(sync: &TemplateSync) -> BTreeSet<SyncWord> {
+    let namespace = sync.namespace().unwrap_or_default();
+    let gateway = SyncWord::Gateway(key(&namespace, &sync.spec.gateway_ref.name));
+    let board = sync.spec.board_ref.iter();
+    let board = board.map(|board| SyncWord::Board(key(&namespace, &board.name)));
+    board.chain([gateway]).collect()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Cluster, Error, within};
-use crate::resource::{Agent, Gateway, names};
+use crate::resource::{Agent, Gateway, TemplateSync, names};
 use crate::status::News;
 
 impl Cluster {
@@ -161,6 +161,19 @@ impl Cluster {
         }
         let deleted = within(api.delete(name, &only(found.metadata.uid.as_deref()))).await;
         self.metrics.wrote("Secret", "delete");
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes this very TemplateSync. One that is gone is deleted.
+    pub async fn delete_sync(&self, sync: &TemplateSync) -> Result<(), Error> {
+        let api: Api<TemplateSync> =
+            Api::namespaced(self.client.clone(), &sync.namespace().unwrap_or_default());
+        let deleted = within(api.delete(&sync.name_any(), &only(sync.metadata.uid.as_deref()))).await;
+        self.metrics.wrote("TemplateSync", "delete");
         match deleted {
             Ok(_) => Ok(()),
             Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(()),

@@ -138,7 +138,12 @@ async fn wait_until_ready(
         }
         screen.end(&standings);
         let missing = |standing: &&Standing| match standing.state {
-            State::NotReady(_) | State::OnItsWay(_) | State::Working(_) | State::Unseen | State::Gone => true,
+            State::NotReady(_)
+            | State::Failed(_)
+            | State::OnItsWay(_)
+            | State::Working(_)
+            | State::Unseen
+            | State::Gone => true,
             State::Ready(_) | State::OnlyKept | State::Silent => false,
         };
         let mut missing: Vec<String> = standings

@@ -160,7 +160,9 @@ fn holds(object: &DynamicObject, place: &Place<'_>) -> String {
     let finalizers = object.finalizers().join(", ");
     let kind = &place.kind.resource;
     let words = match State::of(Some(object), &kind.kind, &kind.api_version) {
-        State::NotReady(said) | State::OnItsWay(said) | State::Working(said) => format!("{said} "),
+        State::NotReady(said) | State::Failed(said) | State::OnItsWay(said) | State::Working(said) => {
+            format!("{said} ")
+        }
         State::Ready(_) | State::Unseen | State::OnlyKept | State::Gone | State::Silent => String::new(),
     };
     if finalizers.is_empty() {

@@ -19,12 +19,12 @@ use crate::gateway::device_token::InMemory;
 use crate::gateway::dial::Network;
 use crate::gateway::session::Surroundings;
 use crate::http::operations::{self, Operations};
-use crate::resource::{Agent, Board, Gateway};
+use crate::resource::{Agent, Board, Gateway, TemplateSync};
 use crate::sessions::{Seeds, Sessions};
 use crate::telemetry::Metrics;
 
 /// The kinds that something here acts on. What is told of the others must not sound as if it were so.
-pub(super) const ACTED_ON: &[&str] = &["Gateway", "Board", "Agent"];
+pub(super) const ACTED_ON: &[&str] = &["Gateway", "Board", "Agent", "TemplateSync"];
 
 /// What shall be watched, and by which means.
 pub(super) struct Plan {
@@ -109,6 +109,7 @@ pub async fn watch_over(scope: Scope, means: Means, stop: CancellationToken) {
             cluster.served::<Gateway>(&scope),
             cluster.served::<Board>(&scope),
             cluster.served::<Agent>(&scope),
+            cluster.served::<TemplateSync>(&scope),
         );
     };
     tokio::select! {

@@ -88,6 +88,8 @@ impl Plan {
             cluster.all(&scope).await.context("cannot list Agents")?,
             overlay.agents,
         );
+        // What is still to be carried out is among what passes would do.
+        let syncs = cluster.all(&scope).await.context("cannot list TemplateSyncs")?;
         let surroundings = Surroundings {
             dial: Arc::new(Network),
             guard: Guard::default(),
@@ -97,7 +99,7 @@ impl Plan {
         };
         let (sessions, said) = Sessions::new(surroundings, Arc::new(rand::random));
         let (desk, _again) = Desk::begin(&cluster, &scope, 4);
-        let stores = Stores::holding(gateways, boards, agents);
+        let stores = Stores::holding(gateways, boards, agents, syncs);
         let world = World {
             cluster,
             stores,

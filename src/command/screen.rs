@@ -112,7 +112,7 @@ impl Screen {
             }
             let line = match state {
                 State::Ready(said) => format!("{shown} is Ready: {said}"),
-                State::NotReady(said) => format!("{shown} is not Ready: {said}"),
+                State::NotReady(said) | State::Failed(said) => format!("{shown} is not Ready: {said}"),
                 State::Gone => format!("{shown} is gone"),
                 State::OnItsWay(_) | State::Working(_) | State::Unseen | State::OnlyKept | State::Silent => {
                     continue;
@@ -190,7 +190,7 @@ fn frame(standings: &[Standing], size: Size) -> Vec<String> {
     lines
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
@@ -206,7 +206,7 @@ fn height(text: &str, columns: usize) -> usize {
 }
 
 /// What is missing at the end is three dots.
-fn cut(text: &str, columns: usize) -> String {
+pub(super) fn cut(text: &str, columns: usize) -> String {
     let text = text.trim_end();
     if width(text) <= columns {
         return text.to_owned();

@@ -10,6 +10,9 @@ use super::operator::ACTED_ON;
 use crate::resource::names;
 use crate::status::reason::Reason;
 
+/// The reasons of what is not Ready yet and goes its usual way.
+const ON_ITS_WAY: &[Reason] = &[Reason::Provisioning, Reason::WaitingForTurn, Reason::Syncing];
+
 /// One object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Standing {
@@ -26,6 +29,8 @@ pub(super) enum State {
     Ready(String),
     /// Its reason and its message.
     NotReady(String),
+    /// Its reason and its message; it has ended, and nothing changes any more.
+    Failed(String),
     /// Not Ready, and the way there is the usual one: nothing is wrong.
     OnItsWay(String),
     /// Somebody works at it and has nothing to tell yet.
@@ -66,10 +71,17 @@ impl State {
         if is_asked_for_a_look(object, status) {
             return Self::Unseen;
         }
+        let has_failed = kind == "TemplateSync"
+            && status.and_then(|status| status.get("phase")?.as_str()) == Some("Failed");
         let word = |name: &str| ready.get(name).and_then(Value::as_str).unwrap_or_default();
         match word("status") {
             "True" => Self::Ready(word("message").to_owned()),
-            "False" if word("reason") == Reason::Provisioning.to_string() => {
+            "False" if has_failed => Self::Failed(format!("{}: {}", word("reason"), word("message"))),
+            "False"
+                if ON_ITS_WAY
+                    .iter()
+                    .any(|reason| word("reason") == reason.to_string()) =>
+            {
                 Self::OnItsWay(word("message").to_owned())
             }
             "False" => Self::NotReady(format!("{}: {}", word("reason"), word("message"))),
@@ -81,15 +93,17 @@ impl State {
     pub(super) fn is_awaited(&self) -> bool {
         match self {
             Self::NotReady(_) | Self::OnItsWay(_) | Self::Working(_) | Self::Unseen => true,
-            Self::Ready(_) | Self::OnlyKept | Self::Gone | Self::Silent => false,
+            Self::Ready(_) | Self::Failed(_) | Self::OnlyKept | Self::Gone | Self::Silent => false,
         }
     }
 
     pub(super) fn words(&self) -> String {
         match self {
-            Self::Ready(said) | Self::NotReady(said) | Self::OnItsWay(said) | Self::Working(said) => {
-                said.clone()
-            }
+            Self::Ready(said)
+            | Self::NotReady(said)
+            | Self::Failed(said)
+            | Self::OnItsWay(said)
+            | Self::Working(said) => said.clone(),
             Self::Unseen => "nobody has looked at it yet".to_owned(),
             Self::OnlyKept => "it is kept, and this version does not act on its kind yet".to_owned(),
             Self::Gone => "it is gone".to_owned(),
@@ -124,7 +138,7 @@ impl Standing {
     pub(super) fn ready(&self) -> &'static str {
         match self.state {
             State::Ready(_) => "True",
-            State::NotReady(_) | State::OnItsWay(_) | State::Gone => "False",
+            State::NotReady(_) | State::Failed(_) | State::OnItsWay(_) | State::Gone => "False",
             State::Working(_) | State::Unseen => "Unknown",
             State::OnlyKept | State::Silent => "-",
         }
@@ -256,6 +270,25 @@ mod tests {
         );
         agent.metadata.generation = Some(3);
         assert_eq!(Standing::of(&agent, "Nobodys", "x").state, State::Unseen);
+    }
+
+    /// An errand has an end, and a failed one is not waited for.
+    #[test]
+    fn a_template_sync_that_failed_stays_so() {
+        let sync = |phase: &str, reason: &str| {
+            let mut status = says("False");
+            status["phase"] = json!(phase);
+            status["conditions"][1]["reason"] = json!(reason);
+            Standing::of(&gateway(2, &status), "TemplateSync", "ocsync").state
+        };
+        let failed = sync("Failed", "AgentsFailed");
+        assert_eq!(failed, State::Failed("AgentsFailed: so".to_owned()));
+        assert!(!failed.is_awaited());
+        for (phase, reason) in [("Pending", "WaitingForTurn"), ("Running", "Syncing")] {
+            let state = sync(phase, reason);
+            assert_eq!(state, State::OnItsWay("so".to_owned()));
+            assert!(state.is_awaited());
+        }
     }
 
     #[test]

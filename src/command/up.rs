@@ -218,7 +218,9 @@ impl Up {
             demo.apply(client).await?;
         }
         let served = Served::read(client).await?;
-        let kinds = served.called(names::CATEGORY);
+        // An errand that failed long ago is no part of a fleet that comes up.
+        let mut kinds = served.called(names::CATEGORY);
+        kinds.retain(|kind| kind.resource.kind != "TemplateSync");
         look_again(client, &kinds, self.demo).await?;
         let plan = operator::Plan {
             scopes: operator::scopes(&[])?,

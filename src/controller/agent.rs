@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::World;
+use crate::authenticator::Authenticator;
 use crate::cluster::{self, Cluster, Scope, Touch};
 use crate::deposits::Deposits;
 use crate::desired::agent::snapshot::{config_maps, gateway_of, token_secret, wants_a_soul};
@@ -44,6 +45,8 @@ pub struct Desk {
     pub turns: Turns,
     /// The Secrets that tokens are kept in.
     pub tokens: Store<Secret>,
+    /// Whose token it is; follows these Secrets.
+    pub authenticator: Authenticator,
 }
 
 impl Desk {
@@ -60,6 +63,9 @@ impl Desk {
             hashed.send(agent).ok();
         });
         let (tokens, touched) = cluster.tokens(scope);
+        let authenticator = Authenticator::default();
+        let (follows, all) = (authenticator.clone(), tokens.clone());
+        let touched = touched.inspect(move |touch| follow(&follows, &all, touch));
         let owners = touched.filter_map(|touch| std::future::ready(owner(touch)));
         let again = futures::stream::select_all([
             received(answered).boxed(),
@@ -73,6 +79,7 @@ impl Desk {
             hashes,
             turns: Turns::default(),
             tokens,
+            authenticator,
         };
         (desk, again)
     }
@@ -228,7 +235,7 @@ pub async fn snapshot(agent: Arc<Agent>, world: &World) -> Snapshot {
         boards,
         token,
         texts,
-        syncs: Vec::new(),
+        syncs: stores.syncs_of(&namespace, &gateway_name),
         contract,
         base_url: world.base_url.clone(),
         now: (world.clock)(),
@@ -403,6 +410,19 @@ fn failed(agent: Arc<Agent>, error: &cluster::Error, world: Arc<World>) -> Actio
     let pause = world.cluster.back_off(agent.as_ref());
     tracing::warn!(agent = %ObjectRef::from_obj(agent.as_ref()), %error, ?pause, "the status could not be written");
     Action::requeue(pause)
+}
+
+fn follow(authenticator: &Authenticator, tokens: &Store<Secret>, touch: &Touch<Secret>) {
+    match touch {
+        Touch::One(secret) => authenticator.put(secret),
+        Touch::Gone(secret) => authenticator.take(secret),
+        // Its end says All.
+        Touch::Listed(_) => {}
+        Touch::All => {
+            let all = tokens.state();
+            authenticator.replace(all.iter().map(AsRef::as_ref));
+        }
+    }
 }
 
 /// The Agent that a token's Secret belongs to.

@@ -5,6 +5,7 @@ pub mod board;
 pub mod gateway;
 mod gathered;
 mod pace;
+pub mod template_sync;
 pub mod triggers;
 
 use std::fmt::Debug;
@@ -70,11 +71,13 @@ pub async fn run(
         gateways,
         boards,
         agents,
+        syncs,
     } = wakes;
     let controllers = async {
         tokio::join!(
             gateway::run(Arc::clone(&world), gateways, concurrency, stop.clone()),
             board::run(Arc::clone(&world), boards, concurrency, stop.clone()),
+            template_sync::run(Arc::clone(&world), syncs, concurrency, stop.clone()),
             agent::run(world, agents, concurrency, stop),
         );
     };

@@ -21,7 +21,7 @@ use super::gathered::Gathered;
 use crate::cluster::{Stores, Touch, Touches};
 use crate::desired;
 use crate::resource::agent::{Lifecycle, Phase, Role};
-use crate::resource::{Agent, Board, Gateway, condition, names};
+use crate::resource::{Agent, Board, Gateway, TemplateSync, condition, names};
 use crate::sessions::Said;
 
 /// Whom a pass is due for.
@@ -29,6 +29,7 @@ pub struct Wakes {
     pub gateways: mpsc::UnboundedReceiver<ObjectRef<Gateway>>,
     pub boards: mpsc::UnboundedReceiver<ObjectRef<Board>>,
     pub agents: mpsc::UnboundedReceiver<ObjectRef<Agent>>,
+    pub syncs: mpsc::UnboundedReceiver<ObjectRef<TemplateSync>>,
 }
 
 /// `deposits`: the Agents whose deposits were answered. Ends with the last of the wakes' receivers, or is dropped.
@@ -41,6 +42,7 @@ pub fn begin(
     let (gateways, gateway_wakes) = mpsc::unbounded_channel();
     let (boards, board_wakes) = mpsc::unbounded_channel();
     let (agents, agent_wakes) = mpsc::unbounded_channel();
+    let (syncs, sync_wakes) = mpsc::unbounded_channel();
     let desk = Desk {
         stores: world.stores.clone(),
         world,
@@ -48,9 +50,11 @@ pub fn begin(
         gateways,
         boards,
         agents,
+        syncs,
         seen_gateways: HashMap::new(),
         seen_boards: HashMap::new(),
         seen_agents: HashMap::new(),
+        seen_syncs: HashMap::new(),
         souls: HashSet::new(),
         later: Gathered::default(),
     };
@@ -58,6 +62,7 @@ pub fn begin(
         gateways: gateway_wakes,
         boards: board_wakes,
         agents: agent_wakes,
+        syncs: sync_wakes,
     };
     (desk.run(touches, said, deposits), wakes)
 }
@@ -70,9 +75,11 @@ struct Desk {
     gateways: mpsc::UnboundedSender<ObjectRef<Gateway>>,
     boards: mpsc::UnboundedSender<ObjectRef<Board>>,
     agents: mpsc::UnboundedSender<ObjectRef<Agent>>,
+    syncs: mpsc::UnboundedSender<ObjectRef<TemplateSync>>,
     seen_gateways: HashMap<ObjectRef<Gateway>, GatewayFace>,
     seen_boards: HashMap<ObjectRef<Board>, BoardFace>,
     seen_agents: HashMap<ObjectRef<Agent>, AgentFace>,
+    seen_syncs: HashMap<ObjectRef<TemplateSync>, SyncFace>,
     /// The ConfigMaps that are souls directories, or were: taking the label away changes what is found, too.
     souls: HashSet<ObjectRef<PartialObjectMeta<ConfigMap>>>,
     later: Gathered<Who>,
@@ -89,6 +96,8 @@ enum Who {
     MainOf(ObjectRef<Gateway>),
     AllOf(ObjectRef<Gateway>),
     Claiming(String),
+    /// Its TemplateSyncs that have not ended.
+    SyncsOf(ObjectRef<Gateway>),
 }
 
 /// What others read of a Gateway.
@@ -129,6 +138,16 @@ struct AgentFace {
     /// What decides who else has a place.
     place: (bool, bool, bool),
     counted: (bool, Option<Phase>),
+    /// Hash over what it tells TemplateSyncs.
+    syncs: u64,
+}
+
+/// What others read of a TemplateSync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SyncFace {
+    uid: Option<String>,
+    is_deleted: bool,
+    has_ended: bool,
 }
 
 impl Desk {
@@ -142,6 +161,7 @@ impl Desk {
             mut gateways,
             mut boards,
             mut agents,
+            mut syncs,
             mut secrets,
             mut config_maps,
         } = touches;
@@ -156,6 +176,7 @@ impl Desk {
                 Some(touch) = gateways.next() => self.gateway(touch),
                 Some(touch) = boards.next() => self.board(touch),
                 Some(touch) = agents.next() => self.agent(touch),
+                Some(touch) = syncs.next() => self.sync(touch),
                 Some(touch) = secrets.next() => self.secret(touch),
                 Some(touch) = config_maps.next() => self.config_map(touch),
                 Some(gateway) = links.recv() => {
@@ -169,8 +190,10 @@ impl Desk {
                 Some(agent) = deposits.next() => { self.agents.send(agent).ok(); }
                 () = self.later.due() => self.tell_later(),
             }
-            let nobody_listens =
-                self.gateways.is_closed() && self.boards.is_closed() && self.agents.is_closed();
+            let nobody_listens = self.gateways.is_closed()
+                && self.boards.is_closed()
+                && self.agents.is_closed()
+                && self.syncs.is_closed();
             if nobody_listens {
                 return;
             }
@@ -208,6 +231,7 @@ impl Desk {
         for board in self.stores.boards_of(namespace(key), &key.name) {
             self.wake_board(ObjectRef::from_obj(board.as_ref()));
         }
+        self.later.name([Who::SyncsOf(key.clone())]);
     }
 
     /// A Gateway that is gone takes its session along. Checked against the store and not by the event: a deletion during
@@ -259,6 +283,10 @@ impl Desk {
             let gateway = ObjectRef::new(&name).within(namespace(key));
             self.later
                 .name([Who::Gateway(gateway.clone()), Who::MainOf(gateway)]);
+        }
+        // One that waits for this Board may be of another Gateway than the Board is.
+        for sync in self.stores.syncs_for_board(namespace(key), &key.name) {
+            self.wake_sync(&sync);
         }
     }
 
@@ -318,6 +346,8 @@ impl Desk {
         for name in &gateways {
             let gateway = ObjectRef::new(name).within(&within);
             self.later.name(counted.then(|| Who::Gateway(gateway.clone())));
+            let told = place || differs(|face| face.syncs);
+            self.later.name(told.then(|| Who::SyncsOf(gateway.clone())));
             // It goes after all others.
             self.later.name(now.is_none().then_some(Who::MainOf(gateway)));
         }
@@ -335,6 +365,44 @@ impl Desk {
             .filter(|id| stores.claiming(id).len() > 1)
             .cloned();
         self.later.name(let_go.chain(taken).map(Who::Claiming));
+    }
+
+    fn sync(&mut self, touch: Touch<TemplateSync>) {
+        match touch {
+            Touch::Listed(_) => {}
+            Touch::One(sync) => {
+                let face = SyncFace::of(&sync);
+                let before = self.seen_syncs.insert(ObjectRef::from_obj(&sync), face.clone());
+                self.wake_sync(&sync);
+                if before.as_ref() != Some(&face) {
+                    self.sync_changed(&sync);
+                }
+            }
+            Touch::Gone(sync) => {
+                self.world.cluster.forget(&sync);
+                self.seen_syncs.remove(&ObjectRef::from_obj(&sync));
+                self.sync_changed(&sync);
+            }
+            Touch::All => {
+                self.seen_syncs = faces(&self.stores.syncs.state(), SyncFace::of);
+                self.wake_everybody();
+            }
+        }
+    }
+
+    /// It begins or ends: for whom it is meant looks, and with its end the turn of another may have come.
+    fn sync_changed(&mut self, sync: &TemplateSync) {
+        let within = sync.namespace().unwrap_or_default();
+        let gateway = &sync.spec.gateway_ref.name;
+        let syncs = desired::errand::in_turn(&self.stores.syncs_of(&within, gateway));
+        for agent in self.stores.agents_of(&within, gateway) {
+            let is_meant = desired::errand::selects(sync, &agent);
+            if is_meant || desired::errand::of(&agent, &syncs).is_some() {
+                self.wake_agent(ObjectRef::from_obj(agent.as_ref()));
+            }
+        }
+        let gateway = ObjectRef::new(gateway).within(&within);
+        self.later.name([Who::SyncsOf(gateway)]);
     }
 
     fn secret(&mut self, touch: Touch<PartialObjectMeta<Secret>>) {
@@ -428,6 +496,13 @@ impl Desk {
                     }
                 }
                 Who::AllOf(gateway) => self.wake_agents_of(&gateway),
+                Who::SyncsOf(gateway) => {
+                    for sync in self.stores.syncs_of(namespace(&gateway), &gateway.name) {
+                        if !desired::errand::has_ended(&sync) {
+                            self.wake_sync(&sync);
+                        }
+                    }
+                }
                 Who::Claiming(id) => {
                     for agent in self.stores.claiming(&id) {
                         self.wake_agent(ObjectRef::from_obj(agent.as_ref()));
@@ -463,6 +538,9 @@ impl Desk {
         for agent in self.stores.agents.state() {
             self.wake_agent(ObjectRef::from_obj(agent.as_ref()));
         }
+        for sync in self.stores.syncs.state() {
+            self.wake_sync(&sync);
+        }
     }
 
     // Nobody listens any more once a controller has stopped.
@@ -482,6 +560,23 @@ impl Desk {
     fn wake_agent(&self, agent: ObjectRef<Agent>) {
         if self.has_begun {
             self.agents.send(agent).ok();
+        }
+    }
+
+    fn wake_sync(&self, sync: &TemplateSync) {
+        if self.has_begun {
+            self.syncs.send(ObjectRef::from_obj(sync)).ok();
+        }
+    }
+}
+
+impl SyncFace {
+    /// Its spec never changes.
+    fn of(sync: &TemplateSync) -> Self {
+        Self {
+            uid: sync.uid(),
+            is_deleted: sync.metadata.deletion_timestamp.is_some(),
+            has_ended: desired::errand::has_ended(sync),
         }
     }
 }
@@ -531,6 +626,7 @@ impl AgentFace {
         let bound = binding.iter().map(|binding| binding.gateway.name.clone());
         let held = binding.map(|binding| binding.agent_id.clone());
         let identity = serde_json::to_string(&spec.identity).unwrap_or_default();
+        let syncs = status.map(|status| serde_json::to_string(&status.syncs).unwrap_or_default());
         Self {
             uid: agent.uid(),
             generation: agent.metadata.generation,
@@ -547,6 +643,7 @@ impl AgentFace {
                 status.and_then(|status| status.phase),
             ),
             ids: spec.agent_id.clone().into_iter().chain(held).collect(),
+            syncs: hash(&syncs.unwrap_or_default()),
         }
     }
 }

@@ -50,25 +50,32 @@ pub fn of(agent: &Agent, syncs: &[Arc<TemplateSync>]) -> Option<Errand> {
 
 /// The unfinished ones whose turn it is, the oldest first.
 pub fn in_turn(syncs: &[Arc<TemplateSync>]) -> Vec<Arc<TemplateSync>> {
-    let is_open = |sync: &&Arc<TemplateSync>| {
-        let finished = sync
-            .status
-            .as_ref()
-            .is_some_and(|status| status.finished_at.is_some());
-        !finished && sync.metadata.deletion_timestamp.is_none()
-    };
+    let is_open = |sync: &&Arc<TemplateSync>| !has_ended(sync) && sync.metadata.deletion_timestamp.is_none();
     let mut open: Vec<_> = syncs.iter().filter(is_open).cloned().collect();
     open.sort_by_key(|sync| (sync.creation_timestamp().map(|time| time.0), sync.uid()));
     open.truncate(AT_A_TIME);
     open
 }
 
+pub fn has_ended(sync: &TemplateSync) -> bool {
+    let status = sync.status.as_ref();
+    status.is_some_and(|status| status.finished_at.is_some())
+}
+
 /// Whether it is meant. Not who is younger than the errand, is going, or is not in the gateway. (That it belongs to the
 /// TemplateSync's Gateway is for the caller to know.)
 pub fn selects(sync: &TemplateSync, agent: &Agent) -> bool {
+    !is_younger(sync, agent) && means(sync, agent)
+}
+
+/// Made after the errand: it has the texts of its own time anyway.
+pub fn is_younger(sync: &TemplateSync, agent: &Agent) -> bool {
+    agent.creation_timestamp().map(|time| time.0) > sync.creation_timestamp().map(|time| time.0)
+}
+
+/// Whether its words mean it, whenever it was made.
+pub fn means(sync: &TemplateSync, agent: &Agent) -> bool {
     let spec = &sync.spec;
-    let was_there =
-        agent.creation_timestamp().map(|time| time.0) <= sync.creation_timestamp().map(|time| time.0);
     let is_here = agent.metadata.deletion_timestamp.is_none() && agent.spec.lifecycle != Lifecycle::Retired;
     let of_board = spec.board_ref.as_ref().is_none_or(|board| {
         agent
@@ -82,7 +89,7 @@ pub fn selects(sync: &TemplateSync, agent: &Agent) -> bool {
         Role::Lead => of_board,
         Role::Worker => of_board && !spec.lead_only,
     };
-    was_there && is_here && is_meant
+    is_here && is_meant
 }
 
 /// Nothing more comes of it.

@@ -10,6 +10,7 @@ pub mod hold_on;
 pub mod leaving;
 pub mod main_agent;
 pub mod roster;
+pub mod template_sync;
 
 use std::time::Duration;
 

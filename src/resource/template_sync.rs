@@ -103,7 +103,7 @@ pub struct TemplateSyncSpec {
     /// true only plans: the status says what would change in each agent, and nothing is written.
     #[serde(default)]
     pub dry_run: bool,
-    /// Seconds after which it ends. An agent that was not done by then, for example because its gateway did not answer or
+    /// Seconds after its start at which it ends. An agent that was not done by then, for example because its gateway did not answer or
     /// it was suspended, counts as an error.
     #[serde(default = "ten_minutes")]
     #[schemars(range(min = 1, max = 86400))]
@@ -155,7 +155,7 @@ pub struct TemplateSyncStatus {
     /// Pending, Running, then Complete (every agent done) or Failed (some were not; see errors).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<SyncPhase>,
-    /// When the first agent was looked at.
+    /// When its turn came: activeDeadlineSeconds are counted from then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "format::moment")]
     pub started_at: Option<Time>,
@@ -163,7 +163,7 @@ pub struct TemplateSyncStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "format::moment")]
     pub finished_at: Option<Time>,
-    /// How many agents it selects.
+    /// How many agents it selected when it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub total_selected: Option<i32>,

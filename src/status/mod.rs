@@ -8,6 +8,7 @@ pub mod gateway;
 pub mod progress;
 pub mod reason;
 mod story;
+pub mod template_sync;
 mod verdict;
 
 pub use reason::Reason;

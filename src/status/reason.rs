@@ -125,6 +125,14 @@ pub enum Reason {
     ConfigRejected,
     TokenLost,
     WakeRefused,
+
+    // TemplateSyncs.
+    WaitingForTurn,
+    Syncing,
+    Synced,
+    NothingSelected,
+    AgentsFailed,
+    DeadlineExceeded,
 }
 
 /// Who can mend it, and so whether it counts as stalled.
@@ -243,6 +251,12 @@ impl Reason {
         Self::ConfigRejected,
         Self::TokenLost,
         Self::WakeRefused,
+        Self::WaitingForTurn,
+        Self::Syncing,
+        Self::Synced,
+        Self::NothingSelected,
+        Self::AgentsFailed,
+        Self::DeadlineExceeded,
     ];
 
     /// Whether it says that the gateway's certificate was looked at and not believed.
@@ -286,7 +300,9 @@ impl Reason {
             | Self::Reported
             | Self::NeverReported
             | Self::Drifted
-            | Self::DriftCorrected => Remedy::None,
+            | Self::DriftCorrected
+            | Self::Synced
+            | Self::NothingSelected => Remedy::None,
             // Of the main agent: the Gateway is as Ready without it.
             Self::GatewayFound
             | Self::MainAgentKept
@@ -295,7 +311,7 @@ impl Reason {
             // Told as Events.
             | Self::ForceDeleted
             | Self::LeftBehind => Remedy::None,
-            Self::CredentialsGone => Remedy::Itself,
+            Self::CredentialsGone | Self::WaitingForTurn | Self::Syncing => Remedy::Itself,
             Self::GatewayNotFound | Self::GatewayTerminating | Self::InUse | Self::Deleting => Remedy::Wait,
             Self::Connecting
             | Self::PreparingDevice
@@ -361,7 +377,9 @@ impl Reason {
             | Self::SecretConflict
             | Self::ConfigRejected
             | Self::TokenLost
-            | Self::WakeRefused => Remedy::Person,
+            | Self::WakeRefused
+            | Self::AgentsFailed
+            | Self::DeadlineExceeded => Remedy::Person,
         }
     }
 }

@@ -24,6 +24,7 @@ pub struct Metrics {
     gateway_calls: IntCounterVec,
     commit_changes: HistogramVec,
     left_behind: IntCounterVec,
+    syncs: IntCounterVec,
     agents: Agents,
 }
 
@@ -104,6 +105,11 @@ impl Metrics {
             "Agents that were left in a gateway because nobody could clean up, by the kind that was let go.",
             &["kind"],
         )?;
+        let syncs = making.counter(
+            "quartermaster_template_syncs_total",
+            "TemplateSyncs that have ended, by outcome (complete, failed or deadline_exceeded).",
+            &["outcome"],
+        )?;
         let agents = Agents::new(&mut making)?;
         let Making { registry, described } = making;
         let metrics = Self {
@@ -117,6 +123,7 @@ impl Metrics {
             gateway_calls,
             commit_changes,
             left_behind,
+            syncs,
             agents,
         };
         Ok((metrics, described))
@@ -164,6 +171,10 @@ impl Metrics {
     pub fn left_behind(&self, kind: &str, agents: usize) {
         let agents = u64::try_from(agents).unwrap_or(u64::MAX);
         self.left_behind.with_label_values(&[kind]).inc_by(agents);
+    }
+
+    pub fn synced(&self, outcome: &str) {
+        self.syncs.with_label_values(&[outcome]).inc();
     }
 
     pub fn wrote(&self, kind: &str, verb: &str) {

@@ -1,8 +1,9 @@
 //! The controllers over a control plane in memory and a simulated gateway in a pipe. Where that of Agents is not there, the
 //! tests write what it would write.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -55,6 +56,8 @@ pub(crate) struct Bed {
     pub(crate) metrics: Metrics,
     pub(crate) gateway: SimulatedGateway,
     with_agents: bool,
+    /// The Agents that should look, where nobody does.
+    woken: Arc<Mutex<BTreeSet<String>>>,
     operator: Option<Operator>,
 }
 
@@ -97,6 +100,7 @@ impl Bed {
                 ..Settings::new(Contract::V2026_9_6, "sesame")
             }),
             with_agents,
+            woken: Arc::default(),
             operator: None,
         };
         bed.start();
@@ -134,11 +138,24 @@ impl Bed {
             return;
         }
         let (triggers, wakes) = triggers::begin(Arc::clone(&world), touches, said, again);
+        let triggers::Wakes {
+            gateways,
+            boards,
+            mut agents,
+            syncs,
+        } = wakes;
+        let woken = Arc::clone(&self.woken);
         let done = tokio::spawn(async move {
             let controllers = async {
                 tokio::join!(
-                    controller::gateway::run(Arc::clone(&world), wakes.gateways, 4, until.clone()),
-                    controller::board::run(Arc::clone(&world), wakes.boards, 4, until),
+                    controller::gateway::run(Arc::clone(&world), gateways, 4, until.clone()),
+                    controller::board::run(Arc::clone(&world), boards, 4, until.clone()),
+                    controller::template_sync::run(Arc::clone(&world), syncs, 4, until.clone()),
+                    until.run_until_cancelled(async {
+                        while let Some(agent) = agents.recv().await {
+                            woken.lock().unwrap().insert(agent.name);
+                        }
+                    }),
                 );
             };
             tokio::select! { () = controllers => {} () = triggers => {} }
@@ -243,6 +260,14 @@ impl Bed {
     {
         self.until::<K>(name, "it should be gone", |found| found.is_none())
             .await;
+    }
+
+    pub(crate) fn was_woken(&self, agent: &str) -> bool {
+        self.woken.lock().unwrap().contains(agent)
+    }
+
+    pub(crate) fn forget_wakes(&self) {
+        self.woken.lock().unwrap().clear();
     }
 
     /// How often a verb was used on a kind.

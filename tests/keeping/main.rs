@@ -8,6 +8,7 @@
 )]
 
 mod bed;
+mod errands;
 mod held;
 mod lines;
 mod whole;

@@ -165,14 +165,24 @@ fn waiting_ends_when_all_is_ready_or_says_what_is_missing() {
         "ocboard/ops created\nocboard/ops is Ready: its Gateway is there\nEverything is Ready.\n",
         "",
     );
-    // Of what this version does not act on nobody can wait.
+    // An errand ends: well, or so that nobody need wait any longer.
     let sync = "{apiVersion: quartermaster.dev/v1alpha1, kind: TemplateSync, metadata: {name: now}, \
                 spec: {gatewayRef: {name: pier}}}\n";
-    desk.run_with(&waits, sync).is(
-        1,
-        "ocsync/now created\n",
-        "quartermaster: not Ready, and waiting is of no use:\n  Kept, and not acted on by this version yet: 1 TemplateSync.\n",
+    let done = desk.run_with(
+        &waits,
+        &sync.replace("{gatewayRef", "{includeMain: false, gatewayRef"),
     );
+    assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{}", done.out);
+    assert!(
+        done.out
+            .starts_with("ocsync/now created\nocsync/now is Ready: nothing to do: Gateway pier has no agent"),
+        "{}",
+        done.out
+    );
+    let late = sync.replace("name: now", "name: late");
+    let late = late.replace("{gatewayRef", "{activeDeadlineSeconds: 1, gatewayRef");
+    let late = desk.run_with(&waits, &late);
+    late.fails_with("quartermaster: not Ready, and waiting is of no use:\n  ocsync/late: DeadlineExceeded: ");
     assert_eq!(up.interrupt().code, Some(0));
 }
 

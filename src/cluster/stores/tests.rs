@@ -23,9 +23,11 @@ impl Fed {
             gateways: reflector::store().0,
             boards,
             agents,
+            syncs: reflector::store().0,
             gateway_index: Shared::default(),
             board_index: Shared::default(),
             agent_index: Shared::default(),
+            sync_index: Shared::default(),
         };
         Self {
             stores,
