@@ -86,7 +86,10 @@ pub(super) fn plan(
             })),
         }
     }
-    let seeds = !promises.is_empty();
+    // Of a file that an agent has already, it is as good as it was until the next pass.
+    let seeds = promises
+        .iter()
+        .any(|action| matches!(action, Action::Promise(Promise::Seed { .. })));
     let errand = desired.errand.as_ref().filter(|_| !replaced.is_empty());
     let kept = errand.map(|errand| {
         Action::KeepReplaced(Replaced {
