@@ -61,7 +61,8 @@ impl Cluster {
         let data = BTreeMap::from([(names::TOKEN_KEY.to_owned(), bytes(token))]);
         let mut notes = notes(heard);
         notes.insert(names::TOKEN_ROTATED_AT.to_owned(), since.to_string());
-        match self.create_owned(agent, name, data, notes).await {
+        let label = (names::AGENT_LABEL.to_owned(), agent.name_any());
+        match self.create_owned(agent, name, data, (notes, Some(label))).await {
             Ok(()) => Ok(()),
             Err(error) if error.code() == Some(409) => Ok(()),
             Err(error) => Err(error),
@@ -154,7 +155,7 @@ impl Cluster {
         agent: &Agent,
         name: &str,
         data: BTreeMap<String, ByteString>,
-        notes: BTreeMap<String, String>,
+        (notes, label): (BTreeMap<String, String>, Option<(String, String)>),
     ) -> Result<(), Error> {
         let namespace = agent.namespace().unwrap_or_default();
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
@@ -166,13 +167,11 @@ impl Cluster {
         secret.metadata.name = Some(name.to_owned());
         secret.metadata.namespace = Some(namespace);
         secret.metadata.annotations = Some(notes);
-        secret.metadata.labels = Some(BTreeMap::from([
-            (
-                names::MANAGED_BY_LABEL.to_owned(),
-                names::FIELD_MANAGER.to_owned(),
-            ),
-            (names::AGENT_LABEL.to_owned(), agent.name_any()),
-        ]));
+        let ours = (
+            names::MANAGED_BY_LABEL.to_owned(),
+            names::FIELD_MANAGER.to_owned(),
+        );
+        secret.metadata.labels = Some(label.into_iter().chain([ours]).collect());
         // Without blockOwnerDeletion: a namespace that is emptied must not wait for it.
         let owner = agent.controller_owner_ref(&()).map(|owner| OwnerReference {
             block_owner_deletion: None,

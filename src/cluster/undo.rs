@@ -61,7 +61,8 @@ impl Cluster {
         }
         let notes = BTreeMap::from([(names::SYNC.to_owned(), sync.to_owned())]);
         match &found {
-            None => self.create_owned(agent, name, data, notes).await?,
+            // Without the label of the Secrets whose data stays in memory.
+            None => self.create_owned(agent, name, data, (notes, None)).await?,
             Some(found) => {
                 // Of an earlier TemplateSync nothing stays: it could be more than a Secret takes.
                 let earlier = found.data.iter().flatten().filter(|_| of_this.is_none());
