@@ -21,6 +21,21 @@ mod effects;
 #[expect(dead_code, reason = "the real tests say more with it")]
 mod evidence;
 mod ground;
+mod mistakes;
+
+#[tokio::test(start_paused = true)]
+async fn every_mistake_is_told_with_its_remedy_and_heals() {
+    let (ground, _gateway) = bed::ground().await;
+    match mistakes::play(&ground, mistakes::Bed::Simulated).await {
+        Ok(count) => evidence::record(
+            "declared",
+            "mistakes that pass the schema: told with the remedy, and healed",
+            count as u64,
+            "nobody else held up",
+        ),
+        Err(faults) => panic!("{}", faults.join("\n")),
+    }
+}
 
 #[tokio::test(start_paused = true)]
 async fn every_edit_of_a_field_has_its_effect_and_no_other() {

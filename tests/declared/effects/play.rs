@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::row::{Effect, Row};
 use super::{agent, rows, scene::scenes};
-use crate::ground::{Ground, Picture, condition_of, is_of_now, shows};
+use super::super::ground::{Ground, Picture, condition_of, is_of_now, shows};
 
 /// The fleet that rows are played on.
 pub async fn lay(ground: &Ground) {

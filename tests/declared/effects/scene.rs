@@ -5,7 +5,7 @@ use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::ground::{Ground, so};
+use super::super::ground::{Ground, so};
 
 pub struct Scene {
     /// The fields that it shows.
