@@ -82,8 +82,10 @@ fn physical(
     let earlier = before.files.iter().find(|file| file.name == name);
     if let (false, Some(earlier), FilePolicy::Managed) = (outcome.plan.files_compared, earlier, file.policy) {
         // Not compared in this pass: what was told of it stays, of the content that it was told of.
-        // Of another one nothing is known yet.
-        let state = if earlier.hash.as_deref() == Some(wanted.as_str()) {
+        // Of another one nothing is known yet. With another word in the place of a token that is lost it is no content at
+        // all: called Pending, the token would pass for one that no file has ever had, and a new one would be minted.
+        let is_same = earlier.hash.as_deref() == Some(wanted.as_str());
+        let state = if is_same || file.text.ours().contains(NO_TOKEN) {
             earlier.state
         } else {
             FileState::Pending
