@@ -84,7 +84,7 @@ pub(crate) async fn ground() -> (Ground, SimulatedGateway) {
             gateway: gateway.clone(),
             written,
         }),
-        patience: Duration::from_secs(120),
+        patience: Duration::from_secs(60),
         rest: Duration::from_secs(3),
         words: AtomicU32::new(0),
     };

@@ -165,14 +165,17 @@ impl Ground {
     /// Looks until it is so; what was wrong at last where it never is.
     pub async fn until<T>(&self, mut look: impl AsyncFnMut() -> Result<T, String>) -> Result<T, String> {
         let begun = Instant::now();
+        let mut pause = Duration::from_millis(50);
         loop {
             match look().await {
                 Ok(found) => return Ok(found),
                 Err(why) if begun.elapsed() > self.patience => {
                     return Err(format!("not within {:?}: {why}", self.patience));
                 }
-                Err(_) => sleep(Duration::from_millis(50)).await,
+                Err(_) => sleep(pause).await,
             }
+            // Looking costs more than what is looked for.
+            pause = (pause * 3 / 2).min(self.patience / 60);
         }
     }
 
@@ -312,7 +315,9 @@ impl Ground {
 
     /// The rest of a Gateway's spec that leads to this gateway.
     pub fn gateway_spec(&self) -> Value {
-        json!({ "url": self.url, "workspaceRoot": "~/.openclaw", "tokenSecretRef": { "name": "harbour-token" } })
+        json!({ "url": self.url, "workspaceRoot": "~/.openclaw", "tokenSecretRef": { "name": "harbour-token" },
+            // Nobody looks by the clock: what happens is what somebody has caused.
+            "resyncInterval": "1h" })
     }
 
     pub async fn entry(&self, agent: &str) -> Value {

@@ -26,8 +26,6 @@ pub async fn lay(ground: &Ground) {
     let mut gateway = ground.gateway_spec();
     gateway["mainAgent"] = agent::base();
     gateway["owner"] = json!({ "name": "Ada Keller" });
-    // Nobody looks by the clock: what happens is what the edit has caused.
-    gateway["resyncInterval"] = json!("1h");
     ground.make("Gateway", "harbour", gateway).await;
     for (name, shown) in [("ops", "Operations"), ("docks", "Docks"), ("quay", "Quay")] {
         let spec = json!({ "gatewayRef": { "name": "harbour" }, "displayName": shown, "maxAgents": 3 });

@@ -225,7 +225,7 @@ async fn files_of_an_agent(ground: &Ground) -> Result<(), String> {
 }
 
 async fn files_of_a_main_agent(ground: &Ground) -> Result<(), String> {
-    gateway(ground, "filing", json!({ "resyncInterval": "1h" })).await?;
+    gateway(ground, "filing", json!({})).await?;
     let edit = async |files| {
         let files = json!({ "mainAgent": { "files": files } });
         ground.edit("Gateway", "filing", files).await;
@@ -423,7 +423,7 @@ async fn workspace_root(ground: &Ground) -> Result<(), String> {
 }
 
 async fn drift_of_a_gateway(ground: &Ground) -> Result<(), String> {
-    gateway(ground, "tide", json!({ "drift": "Report", "resyncInterval": "1h" })).await?;
+    gateway(ground, "tide", json!({ "drift": "Report" })).await?;
     let soul = ground.file("tide-main", "SOUL.md").await;
     is_reported(ground, "tide-main", "SOUL.md").await?;
     ground.edit("Gateway", "tide", json!({ "drift": "Ignore" })).await;

@@ -266,7 +266,12 @@ fn tokens() -> Vec<Mistake> {
                 edit("Agent", "lost-token", json!({ "suspend": true })),
                 Step::Spoil("lost-token".to_owned(), "AGENTS.md", "Who are you?\n"),
                 delete("Secret", "ocagent-lost-token-token"),
-                edit("Agent", "lost-token", json!({ "suspend": false })),
+                // Until somebody asks it to read all anew, it would know the token from what it has read.
+                Step::Patch(
+                    "Agent",
+                    "lost-token".to_owned(),
+                    json!({ "metadata": { "annotations": { "quartermaster.dev/reconcile-at": "now" } }, "spec": { "suspend": false } }),
+                ),
             ],
             "TokenLost",
         )

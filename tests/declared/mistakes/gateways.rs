@@ -16,7 +16,7 @@ fn the_way() -> Vec<Mistake> {
     };
     vec![
         astray("typo", "ws://gatway.invalid:18789", "HostNotFound").says(&["gatway.invalid", "check the host in spec.url"]),
-        astray("no-port", "ws://127.0.0.1:99999", "InvalidSpec").says(&["spec.url", "99999"]),
+        astray("no-port", "ws://127.0.0.1:99999", "InvalidSpec").says(&["spec.url", "port", "such as ws://"]),
         // The agents of a Gateway say what it says.
         Mistake::on(
             ("Agent", "adrift-main"),
@@ -97,7 +97,7 @@ fn the_door() -> Vec<Mistake> {
             by("bad-ca", json!({ "caBundleRef": { "name": "bad-ca" } }), "CaBundleInvalid"),
             config_map("bad-ca", json!({ "ca.crt": "no certificate" })),
         )
-        .says(&["bad-ca", "key ca.crt", "put"])
+        .says(&["bad-ca", "key ca.crt", "put the certificate"])
         .mend(vec![edit("Gateway", "bad-ca", json!({ "caBundleRef": null }))]),
         by("too-old", json!({ "minimumVersion": "2027.1.1" }), "VersionTooOld")
             .says(&["2026.9.6", "2027.1.1", "spec.minimumVersion"])

@@ -112,7 +112,7 @@ pub fn board(name: &str, gateway: &str) -> Step {
 
 /// A Gateway that leads to the gateway, but for what is said here. `URL` is its address.
 pub fn gateway(name: &str, spec: Value) -> Step {
-    let mut whole = json!({ "url": "URL", "workspaceRoot": "~/.openclaw", "tokenSecretRef": { "name": "harbour-token" } });
+    let mut whole = json!({ "url": "URL", "workspaceRoot": "~/.openclaw", "tokenSecretRef": { "name": "harbour-token" }, "resyncInterval": "1h" });
     whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
     made("Gateway", name, whole)
 }

@@ -57,7 +57,7 @@ fn bombs() -> Vec<Mistake> {
             &loops("{{ identity_custom_instructions }}", 2),
             json!({ "constraints": many(), "customInstructions": "long ".repeat(1500) }),
         )
-        .says(&["SOUL.md line 1", "262144", "shorter"]),
+        .says(&["SOUL.md line 1", "262144", "shorten"]),
     ]
 }
 
