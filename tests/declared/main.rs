@@ -38,6 +38,15 @@ async fn every_mistake_is_told_with_its_remedy_and_heals() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_only_looks_like_trouble_is_none() {
+    let (ground, _gateway) = bed::ground().await;
+    match mistakes::play_harmless(&ground).await {
+        Ok(count) => evidence::record("declared", "hostile texts and settings that do nothing", count as u64, ""),
+        Err(faults) => panic!("{}", faults.join("\n")),
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_edit_of_a_field_has_its_effect_and_no_other() {
     let (ground, _gateway) = bed::ground().await;
     let played = effects::play_one_by_one(&ground).await;

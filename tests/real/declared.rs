@@ -5,16 +5,18 @@
 mod effects;
 #[path = "../declared/ground.rs"]
 pub mod ground;
+#[path = "../declared/mistakes/mod.rs"]
+mod mistakes;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::bed::{Gateway, OpenClaw, evidence, shared_cluster};
+use crate::bed::{Cluster, Gateway, OpenClaw, evidence, shared_cluster};
 use crate::line::Line;
 use ground::{File, Ground, Inside};
 
@@ -27,28 +29,11 @@ async fn every_field_has_its_effect_in_a_2026_9_6() {
     real!(cluster.controller_manager());
     let openclaw = Arc::new(real!(OpenClaw::start(Gateway::version("2026.9.6"))));
     // Somebody else's agent, which a scene takes over.
-    let home = openclaw.state_folder().with_file_name("home");
-    let stranger = json!({ "name": "stranger", "workspace": home.join("stranger") });
+    let stranger = json!({ "name": "stranger", "workspace": home(&openclaw).join("stranger") });
     openclaw.rpc("agents.create", &stranger);
     let line = Line::start(cluster, "declared");
-    let disk = Disk {
-        openclaw: Arc::clone(&openclaw),
-        home,
-        writes: Box::new(line.counter("quartermaster_gateway_rpc_total{method=\"config.patch\"")),
-    };
-    let ground = Ground {
-        client: cluster.client().await,
-        namespace: line.namespace.name().to_owned(),
-        url: openclaw.url(),
-        token: openclaw.token().to_owned(),
-        // On its own loopback a gateway asks for no device; `line::network` shows that across a network.
-        far_url: None,
-        inside: Arc::new(disk),
-        patience: Duration::from_secs(90),
-        rest: Duration::from_millis(1500),
-        words: AtomicU32::new(0),
-    };
-    let begun = std::time::Instant::now();
+    let ground = ground(cluster, &line, &openclaw).await;
+    let begun = Instant::now();
     let mut faults = effects::play_together(&ground).await.err().unwrap_or_default();
     let rows = begun.elapsed();
     faults.extend(effects::play_scenes(&ground).await.err().unwrap_or_default());
@@ -64,10 +49,45 @@ async fn every_field_has_its_effect_in_a_2026_9_6() {
     );
 }
 
+/// Those mistakes that only the gateway itself can call mistakes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_2026_9_6_refuses_is_told_and_heals() {
+    let cluster = real!(shared_cluster());
+    let openclaw = Arc::new(real!(OpenClaw::start(Gateway::version("2026.9.6"))));
+    let line = Line::start(cluster, "mistakes");
+    let ground = ground(cluster, &line, &openclaw).await;
+    match mistakes::play(&ground, mistakes::Bed::Real).await {
+        Ok(count) => evidence::record("declared", "mistakes told by a real gateway, and healed", count as u64, "2026.9.6"),
+        Err(faults) => panic!("{}\n{}", faults.join("\n"), line.operator.log()),
+    }
+}
+
+async fn ground(cluster: &Cluster, line: &Line<'_>, openclaw: &Arc<OpenClaw>) -> Ground {
+    let disk = Disk {
+        openclaw: Arc::clone(openclaw),
+        writes: Box::new(line.counter("quartermaster_gateway_rpc_total{method=\"config.patch\"")),
+    };
+    Ground {
+        client: cluster.client().await,
+        namespace: line.namespace.name().to_owned(),
+        url: openclaw.url(),
+        token: openclaw.token().to_owned(),
+        // On its own loopback a gateway asks for no device; `line::network` shows that across a network.
+        far_url: None,
+        inside: Arc::new(disk),
+        patience: Duration::from_secs(90),
+        rest: Duration::from_secs(1),
+        words: AtomicU32::new(0),
+    }
+}
+
+fn home(openclaw: &OpenClaw) -> PathBuf {
+    openclaw.state_folder().with_file_name("home")
+}
+
 /// A gateway's own disk.
 struct Disk {
     openclaw: Arc<OpenClaw>,
-    home: PathBuf,
     /// How many writes of the configuration the operator has asked for.
     writes: Box<dyn Fn() -> u64 + Send + Sync>,
 }
@@ -75,7 +95,7 @@ struct Disk {
 impl Disk {
     fn folder(&self, workspace: &str) -> PathBuf {
         match workspace.strip_prefix("~/") {
-            Some(inside) => self.home.join(inside),
+            Some(inside) => home(&self.openclaw).join(inside),
             None => PathBuf::from(workspace),
         }
     }

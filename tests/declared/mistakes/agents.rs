@@ -106,7 +106,8 @@ fn places() -> Vec<Mistake> {
             "AgentIdTaken",
         )
         .says(&["claimed", "/claims", "delete"])
-        .mend(vec![delete("Agent", "claims")]),
+        .mend(vec![delete("Agent", "claims")])
+        .real(),
         Mistake::of_agent(
             "takes-a-workers",
             vec![
@@ -205,6 +206,7 @@ fn settings() -> Vec<Mistake> {
         Mistake::of_agent(name, vec![agent(name, json!({ "config": config }))], "ConfigRejected")
             .says(&["agents.entries.", "correct spec.config"])
             .mend(vec![edit("Agent", name, mend)])
+            .real()
     };
     let heartbeat = |name: &'static str, heartbeat: Value, says: &[&'static str]| {
         let mend = vec![edit("Agent", name, json!({ "heartbeat": null }))];
@@ -212,6 +214,7 @@ fn settings() -> Vec<Mistake> {
             .at("Provisioned", "True")
             .says(says)
             .mend(mend)
+            .real()
     };
     vec![
         config("unknown-setting", json!({ "colour": "blue" })),
@@ -230,7 +233,8 @@ fn settings() -> Vec<Mistake> {
         )
         .at("Provisioned", "True")
         .says(&["telegram:quay", "mc-UID(has-the-binding)", "remove it from one of the two"])
-        .mend(vec![edit("Agent", "wants-a-binding", json!({ "bindings": [] }))]),
+        .mend(vec![edit("Agent", "wants-a-binding", json!({ "bindings": [] }))])
+        .real(),
     ]
 }
 

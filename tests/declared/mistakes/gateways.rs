@@ -3,8 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::mistake::{Healed, Mistake, agent, board, config_map, delete, edit, gateway, made, ready, secret};
-use super::{Bed, mistake::Step};
+use super::mistake::{Healed, Mistake, Step, agent, board, config_map, delete, edit, gateway, made, ready, secret};
 
 pub fn mistakes() -> Vec<Mistake> {
     [the_way(), the_door(), the_rest()].concat()
@@ -72,14 +71,15 @@ fn the_door() -> Vec<Mistake> {
             secret("wrong-token", json!({ "token": "not-that-one" })),
         )
         .says(&["wrong-token", "key token", "10 minutes"])
-        .mend(mended("wrong-token")),
+        .mend(mended("wrong-token"))
+        .real(),
         by("tokenless", json!({ "tokenSecretRef": null }), "TokenMissing")
             .says(&["spec.tokenSecretRef"])
             .mend(vec![edit(
                 "Gateway",
                 "tokenless",
                 json!({ "tokenSecretRef": { "name": "harbour-token" } }),
-            )]),
+            )]).real(),
         after(
             by("bad-device", json!({}), "DeviceKeyInvalid"),
             secret("ocgw-bad-device-device", json!({ "ed25519": "no key" })),
@@ -101,18 +101,17 @@ fn the_door() -> Vec<Mistake> {
         .mend(vec![edit("Gateway", "bad-ca", json!({ "caBundleRef": null }))]),
         by("too-old", json!({ "minimumVersion": "2027.1.1" }), "VersionTooOld")
             .says(&["2026.9.6", "2027.1.1", "spec.minimumVersion"])
-            .mend(vec![edit("Gateway", "too-old", json!({ "minimumVersion": "2026.2.9" }))]),
+            .mend(vec![edit("Gateway", "too-old", json!({ "minimumVersion": "2026.2.9" }))]).real(),
         by(
             "no-device",
             json!({ "disableDevicePairing": true }),
             "DisableDevicePairingRetired",
         )
         .says(&["remove spec.disableDevicePairing"])
-        .mend(vec![edit("Gateway", "no-device", json!({ "disableDevicePairing": false }))]),
+        .mend(vec![edit("Gateway", "no-device", json!({ "disableDevicePairing": false }))]).real(),
         by("far", json!({ "url": "FAR" }), "PairingRequired")
             .says(&["openclaw devices approve"])
-            .mend(vec![edit("Gateway", "far", json!({ "url": "URL" }))])
-            .only(Bed::Simulated),
+            .mend(vec![edit("Gateway", "far", json!({ "url": "URL" }))]),
     ]
 }
 

@@ -17,8 +17,8 @@ pub struct Mistake {
     pub says: Vec<&'static str>,
     pub mend: Vec<Step>,
     pub healed: Healed,
-    /// Only a real gateway knows it, or only a simulated one can be brought to it.
-    pub only: Option<super::Bed>,
+    /// The gateway's own word matters: a real one is asked, too.
+    pub real: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ impl Mistake {
             says: Vec::new(),
             mend: Vec::new(),
             healed: Healed::Ready,
-            only: None,
+            real: false,
         }
     }
 
@@ -89,8 +89,8 @@ impl Mistake {
         self
     }
 
-    pub fn only(mut self, bed: super::Bed) -> Self {
-        self.only = Some(bed);
+    pub fn real(mut self) -> Self {
+        self.real = true;
         self
     }
 }

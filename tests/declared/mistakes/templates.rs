@@ -24,7 +24,6 @@ pub fn mistakes() -> Vec<Mistake> {
     ];
     all.extend(bombs());
     all.extend(files());
-    all.extend(hostile());
     all
 }
 
@@ -97,9 +96,4 @@ fn files() -> Vec<Mistake> {
         no_text,
         too_long,
     ]
-}
-
-/// Text that pretends to be a template, a mark of ours, or another line. It is shown as it is, and does nothing.
-fn hostile() -> Vec<Mistake> {
-    Vec::new()
 }
