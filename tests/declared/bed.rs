@@ -122,7 +122,8 @@ struct Written(Arc<Mutex<Counts>>);
 #[derive(Default)]
 struct Counts {
     files: BTreeMap<(String, String), u128>,
-    configuration: u64,
+    /// Asked for, and be it for nothing.
+    configuration: u128,
 }
 
 impl Written {
@@ -176,7 +177,7 @@ impl Inside for Simulated {
         });
     }
 
-    fn configuration_writes(&self) -> u64 {
+    fn configuration_stamp(&self) -> u128 {
         self.written.0.lock().unwrap().configuration
     }
 }

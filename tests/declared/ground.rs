@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::ApiResource;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -22,8 +22,8 @@ pub trait Inside: Send + Sync {
     /// As somebody does who sits at its disk.
     fn edit(&self, agent_id: &str, workspace: &str, name: &str, text: &str);
 
-    /// How many writes of the configuration were asked for so far.
-    fn configuration_writes(&self) -> u64;
+    /// Another one after each write of the configuration.
+    fn configuration_stamp(&self) -> u128;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub struct Picture {
     /// By the object's name.
     pub agents: BTreeMap<String, Seen>,
     pub bindings: Value,
-    pub configuration_writes: u64,
+    pub configuration_stamp: u128,
 }
 
 pub struct Seen {
@@ -104,15 +104,6 @@ impl Ground {
     /// `apply` of an object that is nothing but its spec.
     pub async fn make(&self, kind: &str, name: &str, spec: Value) -> Value {
         self.apply(kind, name, json!({ "spec": spec })).await
-    }
-
-    /// As `kubectl create` does; the server's own word where it refuses.
-    pub async fn try_create(&self, kind: &str, name: &str, spec: Value) -> Result<(), String> {
-        let object = json!({ "apiVersion": "quartermaster.dev/v1alpha1", "kind": kind,
-            "metadata": { "name": name }, "spec": spec });
-        let object: DynamicObject = serde_json::from_value(object).unwrap();
-        let created = self.api(kind).create(&PostParams::default(), &object).await;
-        created.map(|_| ()).map_err(|error| error.to_string())
     }
 
     /// A change of the spec; the server's own word where it refuses.
@@ -175,7 +166,7 @@ impl Ground {
                 Err(_) => sleep(pause).await,
             }
             // Looking costs more than what is looked for.
-            pause = (pause * 3 / 2).min(self.patience / 60);
+            pause = (pause * 3 / 2).min(Duration::from_secs(1));
         }
     }
 
@@ -240,27 +231,25 @@ impl Ground {
         Picture {
             agents,
             bindings: configuration["bindings"].clone(),
-            configuration_writes: self.inside.configuration_writes(),
+            configuration_stamp: self.inside.configuration_stamp(),
         }
     }
 
-    /// Everybody who is Ready has read everything anew, and then had time for whatever was still to be done.
+    /// Everybody has read everything anew and is Ready, and then had time for whatever was still to be done.
     pub async fn settled(&self) -> Result<(), String> {
         let word = self.next_word();
-        for kind in ["Gateway", "Agent"] {
-            for (name, _) in self.list(kind).await {
-                self.patch(kind, &name, ask(&word)).await;
-            }
+        for (name, _) in self.list("Agent").await {
+            self.patch("Agent", &name, ask(&word)).await;
         }
         self.until(async || {
             let agents = self.list("Agent").await;
             let is_ready = |agent: &Value| condition_of(agent, "Ready")["status"] == "True";
             let silent: Vec<&String> = agents
                 .iter()
-                .filter(|(_, agent)| is_ready(agent) && !has_answered(agent, &word))
+                .filter(|(_, agent)| !(is_ready(agent) && has_answered(agent, &word)))
                 .map(|(name, _)| name)
                 .collect();
-            so(silent.is_empty(), || format!("these Agents do not look again: {silent:?}"))
+            so(silent.is_empty(), || format!("these Agents have not looked again, or are not Ready: {silent:?}"))
         })
         .await?;
         sleep(self.rest).await;

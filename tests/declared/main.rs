@@ -16,6 +16,7 @@
 )]
 
 mod bed;
+#[expect(dead_code, unused_imports, reason = "a real gateway is played rows on together")]
 mod effects;
 #[path = "../real/bed/evidence.rs"]
 #[expect(dead_code, reason = "the real tests say more with it")]

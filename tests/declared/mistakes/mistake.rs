@@ -113,7 +113,10 @@ pub fn board(name: &str, gateway: &str) -> Step {
 /// A Gateway that leads to the gateway, but for what is said here. `URL` is its address.
 pub fn gateway(name: &str, spec: Value) -> Step {
     let mut whole = json!({ "url": "URL", "workspaceRoot": "~/.openclaw", "tokenSecretRef": { "name": "harbour-token" }, "resyncInterval": "1h" });
-    whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    let whole_fields = whole.as_object_mut().unwrap();
+    whole_fields.extend(spec.as_object().unwrap().clone());
+    // Null: without it.
+    whole_fields.retain(|_, value| !value.is_null());
     made("Gateway", name, whole)
 }
 

@@ -209,16 +209,6 @@ impl<'a> Line<'a> {
         operator::metrics(&self.ops).unwrap()
     }
 
-    /// The sum of the series that begin like this, for whoever looks without the line at hand.
-    pub fn counter(&self, beginning: &str) -> impl Fn() -> u64 + Send + Sync + use<> {
-        let (ops, beginning) = (self.ops.clone(), beginning.to_owned());
-        move || {
-            let series = operator::metrics(&ops).unwrap();
-            let those = series.iter().filter(|(name, _)| name.starts_with(&beginning));
-            those.map(|(_, value)| *value as u64).sum()
-        }
-    }
-
     pub fn ops(&self, path: &str) -> (u16, String) {
         operator::get(&self.ops, path).unwrap()
     }
