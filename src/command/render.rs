@@ -318,7 +318,7 @@ fn in_words(obstacle: &Obstacle, looked: &str) -> String {
             key,
             keys,
         } => format!(
-            "{field}: ConfigMap {name} has no key {key}; it has {}",
+            "{field}: ConfigMap {name} has no key {key} (it has {}): add the key, or correct the reference",
             keys.join(", ")
         ),
         Obstacle::TextInvalid { field, why } => format!("{field}: {why}"),

@@ -223,9 +223,9 @@ fn words(error: &Error, template: &str, sees_token: bool) -> String {
     let kind = error.kind();
     // Not our enum, and not an exhaustive one.
     if kind == ErrorKind::OutOfFuel {
-        format!("takes more than {STEPS} steps. Is there a loop in a loop?")
+        format!("takes more than {STEPS} steps: make its loops shorter, or take out a loop in a loop")
     } else if kind == ErrorKind::WriteFailure {
-        format!("gives more than {LARGEST} bytes")
+        format!("gives more than {LARGEST} bytes: shorten what it repeats")
     } else if kind == ErrorKind::SyntaxError {
         format!("{}{}", detail(), hint(error.detail().unwrap_or_default()))
     } else if kind == ErrorKind::UnknownFilter {

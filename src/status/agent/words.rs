@@ -3,7 +3,8 @@
 use crate::desired::agent::{Departure, Desired, Hold, Obstacle, Snapshot, Wish};
 use crate::execute::agent::{Failure, Outcome, Whose};
 use crate::fact::Fact;
-use crate::gateway::commit::NotCommitted;
+use crate::gateway::commit::{Difference, NotCommitted};
+use crate::gateway::names::AgentId;
 use crate::gateway::refusal::Issue;
 use crate::observed::agent::contests::ENTRY;
 use crate::observed::agent::{Line, Observed};
@@ -57,6 +58,9 @@ pub(super) fn ready(
     if !is_compared {
         return no(Reason::Provisioning, "on its way into the gateway".to_owned());
     }
+    if let Some(message) = unsupported(desired) {
+        return no(Reason::UnsupportedFile, message);
+    }
     match desired.wish {
         Wish::Present { paused: true } => Finding::new(
             Truth::True,
@@ -84,6 +88,20 @@ fn contested(outcome: &Outcome) -> String {
          out what writes it, or set drift to Report or Ignore; a TemplateSync writes it at once",
         names.join(", ")
     )
+}
+
+/// All that can be there is there; what somebody asked for besides can be nowhere.
+fn unsupported(desired: &Desired) -> Option<String> {
+    let content = desired.content.as_ref().ok()?;
+    let named = content.files.unsupported.iter().map(|(file, why)| {
+        let obstacle = Obstacle::UnsupportedFile {
+            file: file.clone(),
+            why: why.clone(),
+        };
+        of_obstacle(&obstacle).1
+    });
+    let named: Vec<String> = named.collect();
+    (!named.is_empty()).then(|| format!("{}; all else is in the gateway", named.join("; ")))
 }
 
 fn suspended(hold: Hold) -> String {
@@ -285,11 +303,11 @@ pub(super) fn of_obstacle(obstacle: &Obstacle) -> (Reason, String) {
         ),
         Obstacle::BoardTerminating { board } => (
             Reason::BoardTerminating,
-            format!("Board {board} is being deleted: no agent is added to it"),
+            format!("Board {board} is being deleted, and no agent is added to it: name another one in spec.boardRef, or delete this Agent"),
         ),
         Obstacle::GatewayTerminating { gateway } => (
             Reason::GatewayTerminating,
-            format!("Gateway {gateway} is being deleted: no agent is added to it"),
+            format!("Gateway {gateway} is being deleted, and no agent is added to it: name a Board of another Gateway in spec.boardRef, or delete this Agent"),
         ),
         Obstacle::LeadConflict { lead } => (
             Reason::LeadConflict,
@@ -336,11 +354,16 @@ pub(super) fn of_obstacle(obstacle: &Obstacle) -> (Reason, String) {
         } => (
             Reason::ConfigMapKeyNotFound,
             format!(
-                "{field}: ConfigMap {name} has no key {key}; it has {}",
+                "{field}: ConfigMap {name} has no key {key} (it has {}): add the key, or correct the reference",
                 listed(keys)
             ),
         ),
         Obstacle::TextInvalid { field, why } => (Reason::TextInvalid, format!("{field}: {why}")),
+        Obstacle::SoulNotFound { role, directories: _ } if role.trim().is_empty() => (
+            Reason::SoulNotFound,
+            "spec.soul.role: a soul is looked for by the agent's role, and it has none: set spec.identity.role, or write spec.soul.template"
+                .to_owned(),
+        ),
         Obstacle::SoulNotFound { role, directories } => (
             Reason::SoulNotFound,
             format!(
@@ -406,7 +429,14 @@ pub(super) fn provisioned(desired: &Desired, outcome: &Outcome, ready: &Finding)
             Reason::Suspended,
             "its entry is not as wanted; nothing is written while it is suspended",
         ),
-        (true, true) => Finding::new(Truth::True, Reason::EntryInPlace, "its entry is as wanted"),
+        (true, true) => {
+            let id = desired.place.as_ref().map(|place| place.agent.clone()).ok();
+            let message = match beside(entry, id.as_ref()) {
+                Some(but) => format!("its entry is as wanted; but {but}"),
+                None => "its entry is as wanted".to_owned(),
+            };
+            Finding::new(Truth::True, Reason::EntryInPlace, message)
+        }
         (true, false) | (false, _) if ready.truth == Truth::True => Finding::new(
             Truth::True,
             Reason::Drifted,
@@ -414,6 +444,22 @@ pub(super) fn provisioned(desired: &Desired, outcome: &Outcome, ready: &Finding)
         ),
         (true, false) | (false, _) => Finding::new(Truth::False, ready.reason, ready.message.clone()),
     }
+}
+
+/// What of the wish is not in the entry, although nothing is left to be written.
+fn beside(entry: &Difference, id: Option<&AgentId>) -> Option<String> {
+    let held = entry.conflicts.iter().filter(|it| Some(&it.agent) == id);
+    let held = held.map(|it| {
+        format!(
+            "{} leads to agent {} already and stays there: remove it from one of the two",
+            it.binding, it.held_by
+        )
+    });
+    let left_out: Vec<&str> = entry.left_out.iter().map(|it| it.setting.as_str()).collect();
+    let left_out = (!left_out.is_empty())
+        .then(|| format!("this gateway does not know {}: left out", left_out.join(", ")));
+    let all: Vec<String> = held.chain(left_out).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 pub(super) fn files_in_sync(desired: &Desired, files: &[FileStatus], ready: &Finding) -> Finding {

@@ -156,7 +156,7 @@ fn unsupported(file: &AgentFile, asked: &Asked<'_>) -> Option<String> {
     let others = asked.documents.iter().map(|document| document.name);
     let twin = others.into_iter().find(|other| other.eq_ignore_ascii_case(name));
     if name.eq_ignore_ascii_case("LEARNINGS.md") {
-        Some("it is the agent's own, and no gateway takes it from us".to_owned())
+        Some("it is the agent's own, and no gateway takes it from us: remove it".to_owned())
     } else if stem.is_empty()
         || stem.starts_with(['-', '_'])
         || !stem.chars().all(is_plain)
@@ -165,7 +165,7 @@ fn unsupported(file: &AgentFile, asked: &Asked<'_>) -> Option<String> {
         Some("it is no name of a Markdown file at the top of a workspace, such as RUNBOOK.md".to_owned())
     } else if let Some(twin) = twin {
         Some(format!(
-            "there is {twin} already, and a disk may take both for one"
+            "there is {twin} already, and a disk may take both for one: rename or remove it"
         ))
     } else if !has_text(file) && file.policy != Some(FilePolicy::Ignored) {
         Some("this role has no such document, so it needs content or configMapKeyRef".to_owned())
