@@ -214,6 +214,8 @@ impl<'a> Round<'a> {
                 .must(&["get", "ocgw,ocboard,ocagent,secrets", "-o", "json"]);
             let mut said: Value = serde_json::from_str(&said).unwrap();
             let mut objects: Vec<Value> = serde_json::from_value(said["items"].take()).unwrap();
+            let namespace = self.line.namespace.name().to_owned();
+            let mut words = vec![(namespace, "the namespace".to_owned())];
             let mut known = BTreeMap::new();
             let mut agents = BTreeMap::new();
             for object in &mut objects {
@@ -223,6 +225,9 @@ impl<'a> Round<'a> {
                 // It is made in the background, and nothing waits for it.
                 if let Some(token) = object.pointer_mut("/status/token") {
                     token.as_object_mut().unwrap().remove("hash");
+                }
+                if let Some(id) = object["status"]["wake"]["id"].as_str() {
+                    words.push((id.to_owned(), format!("the message to {name}")));
                 }
                 if kind == "Agent" && object["status"]["workspace"].is_string() {
                     agents.insert(name, object.clone());
@@ -234,12 +239,11 @@ impl<'a> Round<'a> {
                 histories: BTreeMap::new(),
                 connections: 0,
             };
-            let namespace = self.line.namespace.name().to_owned();
             Picture::of(Things {
                 objects,
                 known,
                 gateways: [("harbour".to_owned(), inside)].into(),
-                words: vec![(namespace, "the namespace".to_owned())],
+                words,
             })
         })
     }

@@ -43,7 +43,7 @@ fn fleet(version: &str) {
     // Who removes what belongs to an object that is gone: the tokens' Secrets.
     real!(cluster.controller_manager());
     let openclaw = real!(OpenClaw::start(Gateway::version(version)));
-    let before = configuration(&openclaw);
+    let before = written_by_itself(&openclaw);
     let line = Line::start(cluster, "fleet");
     let fleet = Fleet {
         line: &line,
@@ -111,6 +111,20 @@ pub fn examples(url: &str) -> BTreeMap<String, String> {
     assert!(gateway.contains(example));
     *gateway = gateway.replace(example, &format!("url: {url}\n  resyncInterval: 15s\n"));
     files
+}
+
+/// At the first write of anybody a 2026.2.9 spells its own defaults out in its file. So somebody writes before, what it
+/// spells out anyway.
+fn written_by_itself(openclaw: &OpenClaw) -> Value {
+    if openclaw.version() == "2026.2.9" {
+        let found = openclaw.rpc("config.get", &json!({}));
+        let patch = json!({ "logging": { "redactSensitive": "tools" } }).to_string();
+        openclaw.rpc(
+            "config.patch",
+            &json!({ "raw": patch, "baseHash": found["hash"] }),
+        );
+    }
+    configuration(openclaw)
 }
 
 pub fn configuration(openclaw: &OpenClaw) -> Value {
