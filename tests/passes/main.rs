@@ -167,6 +167,7 @@ proptest! {
         deeds in deeds(),
         last in last_deed(),
         hardships in prop::collection::vec(hardship(), 1..8),
+        hurry in prop::option::of(0..12usize),
     ) {
         let mut whole = Model::new(contract, origin);
         let mut cut = Model::new(contract, origin);
@@ -177,9 +178,18 @@ proptest! {
             if let Some(hardship) = hardships.next() {
                 hardship.befalls(&mut cut);
             }
+            let deed = deeds.next();
+            if let (Some(Deed::Delete), Some(passes), Origin::Ours, None) = (deed, hurry, origin, &cut.rival) {
+                // Deleted in the middle of its provisioning, or of whatever it is at: nothing of it is left.
+                cut.work(Stop::After(passes));
+                cut.happen(&Deed::Delete);
+                cut.rest(PASSES);
+                prop_assert!(cut.agent.is_none() && cut.outside.entry.is_none());
+                return Ok(());
+            }
             whole.rest(PASSES);
             cut.rest(PASSES);
-            let Some(deed) = deeds.next() else { break };
+            let Some(deed) = deed else { break };
             whole.happen(deed);
             cut.happen(deed);
         }

@@ -69,6 +69,8 @@ const UID: &str = "6bc1e02e-1350-40fb-996e-542b1d695ed4";
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stop {
     Never,
+    /// So many passes.
+    After(usize),
     /// Counted from now; `after`: the effect happens, its answer is lost with the process.
     At {
         effect: usize,
@@ -168,7 +170,11 @@ impl Model {
         if let Stop::At { effect, after } = stop {
             self.cut = Some((self.effects + effect, after));
         }
-        for _ in 0..50 {
+        let passes = match stop {
+            Stop::After(passes) => passes,
+            Stop::Never | Stop::At { .. } => 50,
+        };
+        for _ in 0..passes {
             let before = self.effects;
             if self.pass().is_err() {
                 self.crash();

@@ -595,6 +595,7 @@ fn as_ours_to_keep(configuration: &Value) -> Value {
         "/agents/ownership",
         "/agents/entries/main",
         "/agents/defaults/systemAgent",
+        "/agents/defaults/compaction",
         "/talk/agentId",
     ] {
         let (parent, key) = pointer.rsplit_once('/').unwrap();
