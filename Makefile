@@ -5,7 +5,7 @@ help:
 	@echo 'make run    everything on this machine: a Kubernetes API, the controller, a simulated gateway, a fleet'
 	@echo 'make test   everything that this machine can prove, with a table of evidence at the end'
 	@echo 'make conformance   what gateways say, real and simulated, against what is recorded (takes about 8 minutes)'
-	@echo 'make soak   gateways are killed while agents are provisioned, and `up` while it is written to, ROUNDS=50 times or as'
+	@echo 'make soak   gateways and operators are killed while agents are provisioned, and `up` while it is written to, ROUNDS=50 times or as'
 	@echo '            often as you like; and STEPS=50000 random operations on the control plane and on a real kube-apiserver'
 	@echo 'make bench  the gateway client beside frames written by hand; the embedded control plane beside etcd and kube-apiserver'
 	@echo '            (about 20 minutes, and a release build before them)'
@@ -27,8 +27,10 @@ ROUNDS ?= 50
 STEPS ?= 50000
 soak:
 	ROUNDS=$(ROUNDS) cargo test --test kill -- --nocapture
+	ROUNDS=$(ROUNDS) cargo test --test crashes -- --nocapture
 	ROUNDS=$(ROUNDS) cargo test --test durable kills -- --nocapture
 	ROUNDS=$(ROUNDS) cargo test --test real kill:: -- --nocapture
+	ROUNDS=$(ROUNDS) cargo test --test real crashes:: -- --nocapture
 	WORLD_ALL=1 cargo test --test world
 	KUBE_STEPS=$(STEPS) cargo test --test real kube_conformance::random -- --nocapture
 

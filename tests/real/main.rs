@@ -20,6 +20,7 @@ mod bed;
 mod agents;
 mod beds;
 mod conformance;
+mod crashes;
 mod declared;
 mod deploy;
 #[path = "../fleet/mod.rs"]

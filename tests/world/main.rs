@@ -26,6 +26,7 @@ mod gateways;
 mod ledger;
 mod life;
 mod meddler;
+#[path = "../picture/mod.rs"]
 mod picture;
 mod play;
 mod sabotage;

@@ -260,7 +260,7 @@ impl Run<'_> {
             if since.elapsed() < REST && !over {
                 continue;
             }
-            let picture = Picture::of(&self.world).await.without(self.may_differ);
+            let picture = self.world.picture().await.without(self.may_differ);
             if picture.waits_for_a_hash() {
                 // While this is under way the clock stands still.
                 let real = || std::thread::sleep(Duration::from_millis(20));
@@ -311,7 +311,7 @@ impl Run<'_> {
             );
             return Err(self.diverges(&told));
         }
-        let picture = Picture::of(&self.world).await.without(self.may_differ);
+        let picture = self.world.picture().await.without(self.may_differ);
         match last {
             Some(last) if *last != picture => {
                 let told = format!(

@@ -19,7 +19,7 @@ use quartermaster::telemetry::Metrics;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::gateways::Gateways;
 use crate::ledger::Ledger;
 use crate::life::Life;
+use crate::picture::{Inside, KINDS, Picture, Things};
 use crate::sabotage::Sabotage;
 use crate::scenario::Scenario;
 use crate::wire;
@@ -146,6 +147,27 @@ impl World {
         let path = place(what);
         let (code, answer) = self.ask("DELETE", &path, "application/json", String::new()).await;
         assert!(code < 300, "delete {what}: {answer}");
+    }
+
+    /// All that is to be seen now.
+    pub(crate) async fn picture(&self) -> Picture {
+        let mut objects = Vec::new();
+        for (kind, path) in KINDS {
+            for mut object in self.list(path).await {
+                object["kind"] = json!(kind);
+                self.ledger.knows(&object);
+                objects.push(object);
+            }
+        }
+        let gateways = self.gateways.all();
+        Picture::of(Things {
+            objects,
+            known: self.ledger.objects(),
+            gateways: gateways
+                .map(|(host, gateway)| (host.to_owned(), Inside::of(gateway)))
+                .collect(),
+            words: Vec::new(),
+        })
     }
 
     pub(crate) async fn list(&self, path: &str) -> Vec<Value> {

@@ -297,7 +297,9 @@ pub(super) fn taken_over(content: &Content) -> Vec<Action> {
 /// The token as the agent's own files have it, if it is the one that was minted: by its fingerprint, so that it does not
 /// matter how the file writes it.
 pub(super) fn token_in(desired: &Desired, observed: &Observed) -> Option<AgentToken> {
-    let fingerprint = desired.promises.token.as_ref()?.fingerprint.as_deref()?;
+    let told = desired.promises.token.as_ref()?;
+    // In the middle of a rotation it may be the new one that the file has by now.
+    let known = [told.next_fingerprint.as_ref(), told.fingerprint.as_ref()];
     let contents = observed.files.values().filter_map(|found| match found {
         Fact::Known(Found { content, .. }) => content.as_deref(),
         Fact::Absent | Fact::Unknown => None,
@@ -306,5 +308,5 @@ pub(super) fn token_in(desired: &Desired, observed: &Observed) -> Option<AgentTo
     let words = contents.flat_map(|content| content.split(move |sign| !is_of_a_token(sign)));
     words
         .filter_map(|word| AgentToken::parse(word).ok())
-        .find(|token| token.fingerprint() == fingerprint)
+        .find(|token| known.contains(&Some(&token.fingerprint())))
 }

@@ -288,8 +288,14 @@ fn waiting(
 fn last_sync(files: &[FileStatus], before: &AgentStatus, now: Timestamp) -> Option<Time> {
     let is_news = |file: &FileStatus| {
         let earlier = before.files.iter().find(|earlier| earlier.name == file.name);
-        let is_good = matches!(file.state, FileState::InSync | FileState::Seeded);
-        is_good && earlier.is_none_or(|earlier| earlier.state != file.state || earlier.hash != file.hash)
+        match file.state {
+            FileState::InSync => {
+                earlier.is_none_or(|earlier| earlier.state != FileState::InSync || earlier.hash != file.hash)
+            }
+            // From then on it is the agent's own: whatever would be wanted of it now is not written.
+            FileState::Seeded => earlier.is_none_or(|earlier| earlier.state != FileState::Seeded),
+            FileState::Pending | FileState::Drifted | FileState::Ignored | FileState::Unsupported => false,
+        }
     };
     if files.iter().any(is_news) {
         Some(Time(now))

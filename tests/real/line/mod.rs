@@ -74,9 +74,13 @@ impl<'a> Line<'a> {
 
     /// The same operator as a new process, after the old one has ended.
     pub fn start_operator_again(&mut self) {
+        self.start_operator_without_waiting();
+        self.until_ready();
+    }
+
+    pub fn start_operator_without_waiting(&mut self) {
         assert!(!self.operator.process().is_alive());
         self.operator = run(&self.arguments);
-        self.until_ready();
     }
 
     pub fn kubectl(&self, arguments: &[&str]) -> Spoken {

@@ -1,4 +1,4 @@
-//! All that can be seen of a world at one moment, in a form in which two runs of one scenario are equal: times are left out,
+//! All that can be seen of a cluster and its gateways at one moment, in a form in which two runs are equal: times are left out,
 //! and what is of chance (uids, keys, tokens) is told by what it is. So a token in a file is equal in both runs if it is the
 //! one that the Secret holds, and only then.
 
@@ -10,16 +10,16 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use quartermaster::gateway::DeviceKey;
+use quartermaster::simulated_gateway::SimulatedGateway;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-
-use crate::world::World;
 
 /// Each thing by what it is called: `Gateway default/harbour`, `harbour: /srv/.../AGENTS.md`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Picture(BTreeMap<String, Value>);
 
-const KINDS: [(&str, &str); 7] = [
+/// What is to be seen of, and where all of a kind are listed.
+pub(crate) const KINDS: [(&str, &str); 7] = [
     ("Gateway", "/apis/quartermaster.dev/v1alpha1/gateways"),
     ("Board", "/apis/quartermaster.dev/v1alpha1/boards"),
     ("Agent", "/apis/quartermaster.dev/v1alpha1/agents"),
@@ -29,29 +29,74 @@ const KINDS: [(&str, &str); 7] = [
     ("Namespace", "/api/v1/namespaces"),
 ];
 
-impl Picture {
-    pub(crate) async fn of(world: &World) -> Self {
-        let mut names = Names::default();
-        let mut things = BTreeMap::new();
-        for (kind, path) in KINDS {
-            for mut object in world.list(path).await {
-                object["kind"] = json!(kind);
-                world.ledger.knows(&object);
-                let name = name_of(kind, &object);
-                names.learn(kind, &name, &object);
-                things.insert(name, object);
-            }
+/// What a picture is drawn of.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Things {
+    /// As the API server lists them, each with its kind.
+    pub(crate) objects: Vec<Value>,
+    /// By uid: kind and name, also of what is gone. Something of it may have been left behind.
+    pub(crate) known: BTreeMap<String, (String, String)>,
+    /// By what they are called.
+    pub(crate) gateways: BTreeMap<String, Inside>,
+    /// Other words of chance, and what they are.
+    pub(crate) words: Vec<(String, String)>,
+}
+
+/// What is in one gateway.
+#[derive(Debug, Clone)]
+pub(crate) struct Inside {
+    pub(crate) config: Value,
+    /// By path.
+    pub(crate) files: BTreeMap<String, String>,
+    /// By session.
+    pub(crate) histories: BTreeMap<String, Vec<Value>>,
+    pub(crate) connections: usize,
+}
+
+impl Inside {
+    pub(crate) fn of(gateway: &SimulatedGateway) -> Self {
+        Self {
+            config: gateway.config(),
+            files: gateway.files(),
+            histories: gateway.histories(),
+            connections: gateway.connections(),
         }
-        // Also of what is gone: something of it may have been left behind.
-        for (uid, (kind, name)) in world.ledger.objects() {
+    }
+}
+
+impl Picture {
+    pub(crate) fn of(things: Things) -> Self {
+        let Things {
+            objects,
+            known,
+            gateways,
+            words,
+        } = things;
+        let mut names = Names::default();
+        let mut seen = BTreeMap::new();
+        for object in objects {
+            let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+            let name = name_of(&kind, &object);
+            names.learn(&kind, &name, &object);
+            seen.insert(name, object);
+        }
+        for (uid, (kind, name)) in known {
             names.add(&uid, &format!("the uid of {kind} {name}"));
         }
-        for (host, gateway) in world.gateways.all() {
-            let (config, files, histories) = (gateway.config(), gateway.files(), gateway.histories());
+        for (word, what) in words {
+            names.add(&word, &what);
+        }
+        for (host, gateway) in gateways {
+            let Inside {
+                config,
+                files,
+                histories,
+                connections,
+            } = gateway;
             for (path, text) in files {
                 // The file's own name holds what is of chance as well; it is told by then.
                 names.learn_hash(&text, &format!("what {} says", last(&path)));
-                things.insert(format!("{host}: {path}"), json!(text));
+                seen.insert(format!("{host}: {path}"), json!(text));
             }
             for (session, messages) in histories {
                 let keys = messages
@@ -60,12 +105,12 @@ impl Picture {
                 for (number, key) in keys.filter_map(|key| key.strip_suffix(":user")).enumerate() {
                     names.add(key, &format!("message {}", number + 1));
                 }
-                things.insert(format!("{host}: session {session}"), json!(messages));
+                seen.insert(format!("{host}: session {session}"), json!(messages));
             }
-            things.insert(format!("{host}: configuration"), config);
-            things.insert(format!("{host}: connections"), json!(gateway.connections()));
+            seen.insert(format!("{host}: configuration"), config);
+            seen.insert(format!("{host}: connections"), json!(connections));
         }
-        let told = things
+        let told = seen
             .into_iter()
             .map(|(name, thing)| (names.tell(&name), names.normalised(thing)));
         Self(told.collect())
