@@ -68,6 +68,7 @@ pub(crate) enum Blind {
 impl Model {
     pub(crate) fn happen(&mut self, deed: &Deed) {
         let Some(agent) = &mut self.agent else { return };
+        let last_word = agent.spec.token.rotation.clone();
         let mut edit = |change: &dyn Fn(&mut Agent)| {
             let before = agent.spec.clone();
             change(agent);
@@ -182,7 +183,7 @@ impl Model {
             Deed::SecretIsLost => self.secret = None,
             Deed::Rotate(n) => {
                 let word = [None, Some("first"), Some("second")][*n].map(str::to_owned);
-                self.tokens_asked += usize::from(word.is_some() && agent.spec.token.rotation != word);
+                self.tokens_asked += usize::from(word.is_some() && last_word != word);
                 edit(&|agent| {
                     agent.spec.token.rotation = word.clone();
                     agent.spec.token.overlap = Some("2m".to_owned());
