@@ -135,7 +135,7 @@ impl Model {
             Deed::SomebodyEditsFile(n) => {
                 if let Some(name) = nth(&self.outside.files, *n) {
                     // More than a status may hold of it, half of the time.
-                    let lines = [1, 1000][n % 2];
+                    let lines = [1, 1000][n / 4 % 2];
                     let text: String = (0..lines).map(|line| format!("I was here {line}\n")).collect();
                     self.outside.files.entry(name).or_default().push_str(&text);
                 }

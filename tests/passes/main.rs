@@ -233,6 +233,24 @@ proptest! {
     }
 }
 
+/// Whatever of it is on its way to the gateway comes first, or nobody is left who would take it out again.
+#[test]
+fn nothing_is_left_of_who_is_deleted_while_its_entry_is_on_its_way() {
+    for contract in Contract::ALL {
+        for (passes, takes) in (0..10).flat_map(|passes| (1..6).map(move |takes| (passes, takes))) {
+            let mut model = Model::new(contract, Origin::Ours);
+            model.outside.orders_to_come = [OrderEnds::Done(takes)].into();
+            model.work(Stop::After(passes));
+            model.happen(&Deed::Delete);
+            model.rest(PASSES);
+            assert!(
+                model.agent.is_none() && model.outside.entry.is_none(),
+                "deleted after {passes} passes, of an entry that takes {takes}"
+            );
+        }
+    }
+}
+
 /// Each effect of a way through life, cut off before it and after it.
 #[test]
 fn every_cut_of_a_life_heals() {
