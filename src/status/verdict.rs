@@ -95,9 +95,11 @@ pub(super) fn of_obstacle(gateway: &Gateway, obstacle: &Obstacle) -> Verdict {
         _ => Layer::Authenticated,
     };
     match obstacle {
-        Obstacle::Url(error) => {
-            Verdict::untried(Layer::Reachable, Reason::InvalidSpec, format!("spec.url {error}; write one such as ws://gateway.local:18789"))
-        }
+        Obstacle::Url(error) => Verdict::untried(
+            Layer::Reachable,
+            Reason::InvalidSpec,
+            format!("spec.url {error}; write one such as ws://gateway.local:18789"),
+        ),
         Obstacle::MinimumVersion => Verdict::untried(
             Layer::Compatible,
             Reason::InvalidSpec,

@@ -134,7 +134,9 @@ impl Written {
             if when == When::Before {
                 let mut counts = counts.lock().unwrap();
                 match method {
-                    "agents.files.set" => *counts.files.entry((text("agentId"), text("name"))).or_default() += 1,
+                    "agents.files.set" => {
+                        *counts.files.entry((text("agentId"), text("name"))).or_default() += 1;
+                    }
                     "config.patch" | "config.apply" | "config.set" => counts.configuration += 1,
                     _ => {}
                 }

@@ -95,7 +95,11 @@ impl Ground {
         object["kind"] = json!(kind);
         object["metadata"]["name"] = json!(name);
         let applied = api
-            .patch(name, &PatchParams::apply("somebody").force(), &Patch::Apply(&object))
+            .patch(
+                name,
+                &PatchParams::apply("somebody").force(),
+                &Patch::Apply(&object),
+            )
             .await;
         let applied = applied.unwrap_or_else(|error| panic!("{kind} {name}: {error}\n{object}"));
         serde_json::to_value(applied).unwrap()
@@ -185,7 +189,9 @@ impl Ground {
             if found["status"] == status && found["reason"] == reason && is_of_now(&object) {
                 Ok(found["message"].as_str().unwrap_or_default().to_owned())
             } else {
-                Err(format!("{kind} {name}: {condition} is {found}, not {status}/{reason}"))
+                Err(format!(
+                    "{kind} {name}: {condition} is {found}, not {status}/{reason}"
+                ))
             }
         })
         .await
@@ -205,9 +211,11 @@ impl Ground {
     }
 
     pub async fn gone(&self, kind: &str, name: &str) -> Result<(), String> {
-        self.until(async || match self.get(kind, name).await {
-            Value::Null => Ok(()),
-            found => Err(format!("{kind} {name} is still there: {}", found["status"])),
+        self.until(async || {
+            let found = self.get(kind, name).await;
+            so(found.is_null(), || {
+                format!("{kind} {name} is still there: {}", found["status"])
+            })
         })
         .await
     }
@@ -218,7 +226,8 @@ impl Ground {
         let mut agents = BTreeMap::new();
         for (name, object) in self.list("Agent").await {
             let status = &object["status"];
-            let (Some(id), Some(workspace)) = (status["agentId"].as_str(), status["workspace"].as_str()) else {
+            let (Some(id), Some(workspace)) = (status["agentId"].as_str(), status["workspace"].as_str())
+            else {
                 continue;
             };
             let seen = Seen {
@@ -249,7 +258,9 @@ impl Ground {
                 .filter(|(_, agent)| !(is_ready(agent) && has_answered(agent, &word)))
                 .map(|(name, _)| name)
                 .collect();
-            so(silent.is_empty(), || format!("these Agents have not looked again, or are not Ready: {silent:?}"))
+            so(silent.is_empty(), || {
+                format!("these Agents have not looked again, or are not Ready: {silent:?}")
+            })
         })
         .await?;
         sleep(self.rest).await;
@@ -262,7 +273,9 @@ impl Ground {
         self.patch("Agent", agent, ask(&word)).await;
         self.until(async || {
             let object = self.get("Agent", agent).await;
-            so(has_answered(&object, &word), || format!("{agent} does not look again: {}", object["status"]))
+            so(has_answered(&object, &word), || {
+                format!("{agent} does not look again: {}", object["status"])
+            })
         })
         .await?;
         sleep(self.rest).await;
@@ -290,7 +303,12 @@ impl Ground {
         files.get(name).map(|file| file.text.clone())
     }
 
-    pub async fn until_file(&self, agent: &str, name: &str, so: impl Fn(Option<&str>) -> bool) -> Result<(), String> {
+    pub async fn until_file(
+        &self,
+        agent: &str,
+        name: &str,
+        so: impl Fn(Option<&str>) -> bool,
+    ) -> Result<(), String> {
         self.until(async || {
             let text = self.file(agent, name).await;
             if so(text.as_deref()) {

@@ -39,7 +39,12 @@ async fn every_field_has_its_effect_in_a_2026_9_6() {
     let rows = begun.elapsed();
     faults.extend(effects::play_scenes(&ground).await.err().unwrap_or_default());
     let scenes = begun.elapsed() - rows;
-    assert!(faults.is_empty(), "{}\n{}", faults.join("\n"), line.operator.log());
+    assert!(
+        faults.is_empty(),
+        "{}\n{}",
+        faults.join("\n"),
+        line.operator.log()
+    );
     let covered = effects::covered().unwrap();
     let note = format!("2026.9.6; rows took {rows:.0?}, scenes {scenes:.0?}");
     evidence::record(
@@ -58,7 +63,12 @@ async fn what_a_2026_9_6_refuses_is_told_and_heals() {
     let line = Line::start(cluster, "mistakes");
     let ground = ground(cluster, &line, &openclaw).await;
     match mistakes::play(&ground, mistakes::Bed::Real).await {
-        Ok(count) => evidence::record("declared", "mistakes told by a real gateway, and healed", count as u64, "2026.9.6"),
+        Ok(count) => evidence::record(
+            "declared",
+            "mistakes told by a real gateway, and healed",
+            count as u64,
+            "2026.9.6",
+        ),
         Err(faults) => panic!("{}\n{}", faults.join("\n"), line.operator.log()),
     }
 }
@@ -113,7 +123,11 @@ impl Inside for Disk {
 
     fn files(&self, _: &str, workspace: &str) -> BTreeMap<String, File> {
         let mut files = BTreeMap::new();
-        for entry in std::fs::read_dir(self.folder(workspace)).into_iter().flatten().flatten() {
+        for entry in std::fs::read_dir(self.folder(workspace))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             let name = entry.file_name().to_string_lossy().into_owned();
             // A gateway's own notes lie there, too, and this one it takes away by itself.
             if !name.ends_with(".md") || name == "BOOTSTRAP.md" {

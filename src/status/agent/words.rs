@@ -423,12 +423,8 @@ fn beside(entry: &Difference, id: Option<&AgentId>) -> Option<String> {
         )
     });
     let left_out: Vec<&str> = entry.left_out.iter().map(|it| it.setting.as_str()).collect();
-    let left_out = (!left_out.is_empty()).then(|| {
-        format!(
-            "this gateway does not know {}: left out",
-            left_out.join(", ")
-        )
-    });
+    let left_out = (!left_out.is_empty())
+        .then(|| format!("this gateway does not know {}: left out", left_out.join(", ")));
     let all: Vec<String> = held.chain(left_out).collect();
     (!all.is_empty()).then(|| all.join("; "))
 }

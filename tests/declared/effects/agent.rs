@@ -34,10 +34,18 @@ fn identity() -> Vec<Row> {
     };
     let said = |field: &str, text: &str, words: &str| identity(field, json!(text), words);
     vec![
-        said("role", "Site Reliability Engineer", "- Role: Site Reliability Engineer")
-            .shows("boss", "AGENTS.md", ", Site Reliability Engineer ("),
-        said("purpose", "Finds what is on fire.", "## Purpose Finds what is on fire.")
-            .shows("boss", "AGENTS.md", ": Finds what is on fire."),
+        said(
+            "role",
+            "Site Reliability Engineer",
+            "- Role: Site Reliability Engineer",
+        )
+        .shows("boss", "AGENTS.md", ", Site Reliability Engineer ("),
+        said(
+            "purpose",
+            "Finds what is on fire.",
+            "## Purpose Finds what is on fire.",
+        )
+        .shows("boss", "AGENTS.md", ": Finds what is on fire."),
         identity("expertise", json!(["DNS", "TLS"]), "- Knows well: DNS, TLS"),
         said("tone", "wry", "- Tone: wry"),
         said("communicationStyle", "in numbers", "- Communication: in numbers"),
@@ -46,11 +54,23 @@ fn identity() -> Vec<Row> {
             json!(["Never restarts by night."]),
             "## Limits These hold whoever asks you otherwise: - Never restarts by night.",
         ),
-        said("workingHours", "from dusk to dawn", "- Working hours: from dusk to dawn"),
+        said(
+            "workingHours",
+            "from dusk to dawn",
+            "- Working hours: from dusk to dawn",
+        ),
         said("emoji", "🧭", "- Emoji: 🧭"),
         said("personality", "Slow to panic.", "## Personality Slow to panic."),
-        said("customInstructions", "Count to ten.", "## Instructions Count to ten."),
-        identity("extra", json!({ "update_cadence": "hourly" }), "- Updates: hourly"),
+        said(
+            "customInstructions",
+            "Count to ten.",
+            "## Instructions Count to ten.",
+        ),
+        identity(
+            "extra",
+            json!({ "update_cadence": "hourly" }),
+            "- Updates: hourly",
+        ),
     ]
 }
 
@@ -132,8 +152,18 @@ fn texts() -> Vec<Row> {
             "Be a lighthouse,",
         )
         .round(4),
-        soul("role", json!({ "template": null, "role": true }), "You keep the lights on.").round(5),
-        identity("inline", json!({ "inline": "I am {{ agent_name }}, by hand." }), "by hand.").round(2),
+        soul(
+            "role",
+            json!({ "template": null, "role": true }),
+            "You keep the lights on.",
+        )
+        .round(5),
+        identity(
+            "inline",
+            json!({ "inline": "I am {{ agent_name }}, by hand." }),
+            "by hand.",
+        )
+        .round(2),
         identity(
             "configMapKeyRef.name",
             json!({ "inline": null, "configMapKeyRef": kept("texts", "one") }),
@@ -205,7 +235,9 @@ fn rest() -> Vec<Row> {
         .lacks("boss", "AGENTS.md", "- lookout")
         .round(9),
         triage("token.rotation", json!({ "token": { "rotation": "leaked" } })).idle("a new token now"),
-        triage("token.rotateEvery", json!({ "token": { "rotateEvery": "720h" } })).idle("a new token after every such time"),
-        triage("token.overlap", json!({ "token": { "overlap": "1h" } })).idle("how long the token before counts"),
+        triage("token.rotateEvery", json!({ "token": { "rotateEvery": "720h" } }))
+            .idle("a new token after every such time"),
+        triage("token.overlap", json!({ "token": { "overlap": "1h" } }))
+            .idle("how long the token before counts"),
     ]
 }

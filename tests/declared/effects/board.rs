@@ -22,17 +22,20 @@ pub fn rows() -> Vec<Row> {
             .shows("triage", "AGENTS.md", "You work on the board Night watch.")
             .shows("lookout", "AGENTS.md", "You work on the board Night watch.")
             .shows("harbour-main", "AGENTS.md", "- Night watch"),
-        everybody(ops("description", json!({ "description": "Who is awake." })), "Who is awake.").shows(
-            "harbour-main",
-            "AGENTS.md",
-            ": Who is awake. (lead:",
-        ),
+        everybody(
+            ops("description", json!({ "description": "Who is awake." })),
+            "Who is awake.",
+        )
+        .shows("harbour-main", "AGENTS.md", ": Who is awake. (lead:"),
         everybody(
             ops("objective", json!({ "objective": "No alert waits." })),
             "No alert waits.",
         ),
         everybody(
-            ops("successMetrics", json!({ "successMetrics": { "first reply": "5 minutes" } })),
+            ops(
+                "successMetrics",
+                json!({ "successMetrics": { "first reply": "5 minutes" } }),
+            ),
             "- first reply: 5 minutes",
         ),
         ops("targetDate", json!({ "targetDate": "2027-01-31" }))
@@ -44,15 +47,31 @@ pub fn rows() -> Vec<Row> {
             .lacks("triage", "AGENTS.md", "The goal is not confirmed.")
             .lacks("lookout", "AGENTS.md", "The goal is not confirmed.")
             .round(1),
-        rule("requireApprovalForDone", false, "- It may be done without anybody's approval."),
-        rule("requireReviewBeforeDone", true, "- It is done only after it was in review."),
-        rule("commentRequiredForReview", true, "- Who puts it into review says what was done"),
+        rule(
+            "requireApprovalForDone",
+            false,
+            "- It may be done without anybody's approval.",
+        ),
+        rule(
+            "requireReviewBeforeDone",
+            true,
+            "- It is done only after it was in review.",
+        ),
+        rule(
+            "commentRequiredForReview",
+            true,
+            "- Who puts it into review says what was done",
+        ),
         rule(
             "blockStatusChangesWithPendingApproval",
             true,
             "- While an approval is asked for and not given, it stays",
         ),
-        rule("onlyLeadCanChangeStatus", true, "- Only the lead moves it from one state to another"),
+        rule(
+            "onlyLeadCanChangeStatus",
+            true,
+            "- Only the lead moves it from one state to another",
+        ),
         // Of its kind only the lead is told, once the goal is confirmed.
         ops("type", json!({ "type": "upkeep" }))
             .shows("boss", "AGENTS.md", "This is a board of the kind upkeep")

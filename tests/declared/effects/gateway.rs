@@ -17,24 +17,38 @@ pub fn rows() -> Vec<Row> {
     }
     // ROLES.md is a lead's alone.
     let template = |field: &str, edit: Value, words: &str| {
-        harbour(&format!("templates[].{field}"), json!({ "templates": [edit] })).shows("boss", "AGENTS.md", words)
+        harbour(&format!("templates[].{field}"), json!({ "templates": [edit] })).shows(
+            "boss",
+            "AGENTS.md",
+            words,
+        )
     };
-    let kept = |document: &str, key: &str| {
-        json!({ "name": document, "configMapKeyRef": { "name": "others", "key": key } })
-    };
+    let kept = |document: &str, key: &str| json!({ "name": document, "configMapKeyRef": { "name": "others", "key": key } });
     vec![
         base_url,
         harbour("displayName", json!({ "displayName": "Old Harbour" }))
-            .shows("harbour-main", "AGENTS.md", "You look after the gateway Old Harbour as a whole.")
+            .shows(
+                "harbour-main",
+                "AGENTS.md",
+                "You look after the gateway Old Harbour as a whole.",
+            )
             .shows("harbour-main", "IDENTITY.md", "- Name: Old Harbour Main")
-            .shows("harbour-main", "SOUL.md", "This is one of texts, Old Harbour Main.")
+            .shows(
+                "harbour-main",
+                "SOUL.md",
+                "This is one of texts, Old Harbour Main.",
+            )
             .entry("harbour-main", "/name", json!("Old Harbour Main")),
         owner("name", "Grace Tower", "- Name: Grace Tower"),
         owner("preferredName", "Gracie", "- Call them: Gracie"),
         owner("pronouns", "she/her", "- Pronouns: she/her"),
         owner("timezone", "Asia/Tokyo", "- Time zone: Asia/Tokyo"),
         owner("notes", "Sleeps by day.", "## Good to know Sleeps by day."),
-        owner("context", "A new pier.", "## What they are working on A new pier."),
+        owner(
+            "context",
+            "A new pier.",
+            "## What they are working on A new pier.",
+        ),
         template(
             "inline",
             json!({ "name": "ROLES.md", "inline": "Everybody rows." }),
@@ -58,7 +72,11 @@ pub fn rows() -> Vec<Row> {
             kept("APPROVALS.md", "two"),
             "<!-- quartermaster: APPROVALS.md --> This is two of others,",
         )
-        .lacks("boss", "AGENTS.md", "<!-- quartermaster: ROLES.md --> This is two of others,")
+        .lacks(
+            "boss",
+            "AGENTS.md",
+            "<!-- quartermaster: ROLES.md --> This is two of others,",
+        )
         .round(7),
         harbour("mainAgent.boards", json!({ "mainAgent": { "boards": ["quay"] } }))
             .idle("boards of other Gateways that the main agent may act on, by the HTTP API"),

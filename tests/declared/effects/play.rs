@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
+use super::super::ground::{Ground, Picture, condition_of, is_of_now, shows};
 use super::row::{Effect, Row};
 use super::{agent, rows, scene::scenes};
-use super::super::ground::{Ground, Picture, condition_of, is_of_now, shows};
 
 /// The fleet that rows are played on.
 pub async fn lay(ground: &Ground) {
@@ -33,15 +33,22 @@ pub async fn lay(ground: &Ground) {
     }
     let on_ops = |more: Value| {
         let mut spec = json!({ "boardRef": { "name": "ops" } });
-        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spec.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         spec
     };
-    ground.make("Agent", "boss", on_ops(json!({ "role": "Lead" }))).await;
+    ground
+        .make("Agent", "boss", on_ops(json!({ "role": "Lead" })))
+        .await;
     ground.make("Agent", "triage", on_ops(agent::base())).await;
     let keeps_user = json!({ "files": [{ "name": "USER.md", "policy": "Managed" }] });
     ground.make("Agent", "lookout", on_ops(keeps_user)).await;
     for name in ["boss", "triage", "lookout", "harbour-main"] {
-        ground.ready("Agent", name).await.unwrap_or_else(|why| panic!("{why}"));
+        ground
+            .ready("Agent", name)
+            .await
+            .unwrap_or_else(|why| panic!("{why}"));
     }
 }
 
@@ -145,19 +152,28 @@ async fn shown(ground: &Ground, effect: &Effect, before: &Picture, now: &Picture
             } else if shows(now.file(agent, file), words) {
                 Ok(())
             } else {
-                Err(format!("{file} of {agent} does not show {words:?}:\n{}", now.file(agent, file)))
+                Err(format!(
+                    "{file} of {agent} does not show {words:?}:\n{}",
+                    now.file(agent, file)
+                ))
             }
         }
         Effect::Lacks { agent, file, words } => {
             if !shows(before.file(agent, file), words) {
-                Err(format!("{file} of {agent} did not show {words:?} before the edit"))
+                Err(format!(
+                    "{file} of {agent} did not show {words:?} before the edit"
+                ))
             } else if shows(now.file(agent, file), words) {
                 Err(format!("{file} of {agent} still shows {words:?}"))
             } else {
                 Ok(())
             }
         }
-        Effect::Entry { agent, pointer, value } => {
+        Effect::Entry {
+            agent,
+            pointer,
+            value,
+        } => {
             let at = |picture: &Picture| {
                 let seen = picture.agents.get(agent);
                 seen.and_then(|seen| seen.entry.pointer(pointer).cloned())
@@ -171,12 +187,19 @@ async fn shown(ground: &Ground, effect: &Effect, before: &Picture, now: &Picture
             }
         }
         Effect::Bound { agent, matches } => {
-            let id = now.agents.get(agent).map(|seen| seen.id.as_str()).unwrap_or_default();
+            let id = now
+                .agents
+                .get(agent)
+                .map(|seen| seen.id.as_str())
+                .unwrap_or_default();
             let items = now.bindings.as_array().into_iter().flatten();
             let found = items.filter(|item| item["agentId"] == id && item["match"] == *matches);
             match found.count() {
                 1 => Ok(()),
-                _ => Err(format!("{matches} is not bound to {agent} ({id}): {}", now.bindings)),
+                _ => Err(format!(
+                    "{matches} is not bound to {agent} ({id}): {}",
+                    now.bindings
+                )),
             }
         }
         Effect::Holds { on, pointer, value } => {
@@ -189,7 +212,10 @@ async fn shown(ground: &Ground, effect: &Effect, before: &Picture, now: &Picture
             if holds && is_of_now(&object) {
                 Ok(())
             } else {
-                Err(format!("{pointer} of {} is {found:?} and does not hold {value}", on.1))
+                Err(format!(
+                    "{pointer} of {} is {found:?} and does not hold {value}",
+                    on.1
+                ))
             }
         }
         Effect::Condition {

@@ -87,7 +87,11 @@ impl Row {
 
     pub fn entry(self, agent: &str, pointer: &'static str, value: Value) -> Self {
         let agent = agent.to_owned();
-        self.with(Effect::Entry { agent, pointer, value })
+        self.with(Effect::Entry {
+            agent,
+            pointer,
+            value,
+        })
     }
 
     pub fn bound(self, agent: &str, matches: Value) -> Self {

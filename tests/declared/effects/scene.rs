@@ -43,7 +43,10 @@ pub fn scenes() -> Vec<Scene> {
             play: |ground| files_of_an_agent(ground).boxed_local(),
         },
         Scene {
-            fields: &["Gateway.mainAgent.files[].policy", "Gateway.mainAgent.files[].drift"],
+            fields: &[
+                "Gateway.mainAgent.files[].policy",
+                "Gateway.mainAgent.files[].drift",
+            ],
             play: |ground| files_of_a_main_agent(ground).boxed_local(),
         },
         Scene {
@@ -98,7 +101,9 @@ async fn worker(ground: &Ground, gateway: &str, name: &str, more: Value) -> Resu
     let board = json!({ "gatewayRef": { "name": gateway }, "displayName": name });
     ground.make("Board", name, board).await;
     let mut spec = json!({ "boardRef": { "name": name } });
-    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    spec.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     ground.make("Agent", name, spec).await;
     ground.ready("Agent", name).await
 }
@@ -106,14 +111,18 @@ async fn worker(ground: &Ground, gateway: &str, name: &str, more: Value) -> Resu
 /// A Gateway of its own that leads to the same gateway, with a main agent.
 async fn gateway(ground: &Ground, name: &str, more: Value) -> Result<(), String> {
     let mut spec = ground.gateway_spec();
-    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    spec.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     ground.make("Gateway", name, spec).await;
     ground.ready("Agent", &format!("{name}-main")).await
 }
 
 async fn refused(ground: &Ground) -> Result<(), String> {
     worker(ground, "harbour", "worker", json!({})).await?;
-    let role = ground.try_edit("Agent", "worker", &json!({ "role": "Lead" })).await;
+    let role = ground
+        .try_edit("Agent", "worker", &json!({ "role": "Lead" }))
+        .await;
     refuses(&role, "role cannot change")?;
     let gateway = json!({ "gatewayRef": { "name": "harbour" } });
     refuses(
@@ -122,23 +131,33 @@ async fn refused(ground: &Ground) -> Result<(), String> {
     )?;
     // Of a main agent it is what its Gateway is found by.
     let main = ground.get("Agent", "harbour-main").await;
-    so(main["spec"]["role"] == "Main" && main["spec"]["gatewayRef"]["name"] == "harbour", || {
-        format!("{}", main["spec"])
-    })
+    so(
+        main["spec"]["role"] == "Main" && main["spec"]["gatewayRef"]["name"] == "harbour",
+        || format!("{}", main["spec"]),
+    )
 }
 
 async fn adopted_by_id(ground: &Ground) -> Result<(), String> {
     let before = ground.inside.configuration()["agents"]["entries"]["stranger"].clone();
     worker(ground, "harbour", "adopts", json!({ "agentId": "stranger" })).await?;
     let status = ground.get("Agent", "adopts").await["status"].take();
-    so(status["agentId"] == "stranger" && status["binding"]["adopted"] == true, || status.to_string())?;
-    so(status["workspace"] == before["workspace"], || format!("it stays in {before}: {status}"))?;
+    so(
+        status["agentId"] == "stranger" && status["binding"]["adopted"] == true,
+        || status.to_string(),
+    )?;
+    so(status["workspace"] == before["workspace"], || {
+        format!("it stays in {before}: {status}")
+    })?;
     ground
         .until_file("adopts", "AGENTS.md", |text| {
-            text.is_some_and(|text| text.contains("<!-- quartermaster: begin") && text.contains("AUTH_TOKEN=\""))
+            text.is_some_and(|text| {
+                text.contains("<!-- quartermaster: begin") && text.contains("AUTH_TOKEN=\"")
+            })
         })
         .await?;
-    let another = ground.try_edit("Agent", "adopts", &json!({ "agentId": "another" })).await;
+    let another = ground
+        .try_edit("Agent", "adopts", &json!({ "agentId": "another" }))
+        .await;
     refuses(&another, "agentId can be given only when the Agent is created")?;
     // What was there before us stays there.
     ground.delete("Agent", "adopts").await;
@@ -148,7 +167,13 @@ async fn adopted_by_id(ground: &Ground) -> Result<(), String> {
 }
 
 async fn workspace_is_given(ground: &Ground) -> Result<(), String> {
-    worker(ground, "harbour", "housed", json!({ "workspace": "~/berth/seven" })).await?;
+    worker(
+        ground,
+        "harbour",
+        "housed",
+        json!({ "workspace": "~/berth/seven" }),
+    )
+    .await?;
     let entry = ground.entry("housed").await;
     let given = entry["workspace"].as_str().unwrap_or_default();
     so(given.ends_with("/berth/seven"), || entry.to_string())?;
@@ -172,15 +197,31 @@ async fn lifecycle(ground: &Ground) -> Result<(), String> {
             })
             .await
     };
-    ground.edit("Agent", "lives", json!({ "lifecycle": "Paused" })).await;
-    ground.condition("Agent", "lives", "Ready", "True", "Paused").await?;
+    ground
+        .edit("Agent", "lives", json!({ "lifecycle": "Paused" }))
+        .await;
+    ground
+        .condition("Agent", "lives", "Ready", "True", "Paused")
+        .await?;
     heart("0m").await?;
-    ground.edit("Agent", "lives", json!({ "lifecycle": "Retired" })).await;
-    ground.condition("Agent", "lives", "Ready", "True", "Retired").await?;
-    so(ground.entry("lives").await.is_null(), || "it is still in the configuration".to_owned())?;
-    so(ground.file("lives", "SOUL.md").await == soul, || "its workspace is not kept".to_owned())?;
-    ground.edit("Agent", "lives", json!({ "lifecycle": "Active" })).await;
-    ground.condition("Agent", "lives", "Ready", "True", "Provisioned").await?;
+    ground
+        .edit("Agent", "lives", json!({ "lifecycle": "Retired" }))
+        .await;
+    ground
+        .condition("Agent", "lives", "Ready", "True", "Retired")
+        .await?;
+    so(ground.entry("lives").await.is_null(), || {
+        "it is still in the configuration".to_owned()
+    })?;
+    so(ground.file("lives", "SOUL.md").await == soul, || {
+        "its workspace is not kept".to_owned()
+    })?;
+    ground
+        .edit("Agent", "lives", json!({ "lifecycle": "Active" }))
+        .await;
+    ground
+        .condition("Agent", "lives", "Ready", "True", "Provisioned")
+        .await?;
     heart("10m").await
 }
 
@@ -190,17 +231,22 @@ const SPOILT: &str = "Obey the gulls.\n";
 async fn is_reported(ground: &Ground, agent: &str, file: &str) -> Result<(), String> {
     ground.spoil(agent, file, SPOILT).await;
     ground.looked(agent).await?;
-    ground.condition("Agent", agent, "FilesInSync", "False", "Drifted").await?;
+    ground
+        .condition("Agent", agent, "FilesInSync", "False", "Drifted")
+        .await?;
     let status = ground.get("Agent", agent).await["status"].take();
-    so(status["driftedFiles"] == 1 && status["drift"].to_string().contains("gulls"), || {
-        format!("{}", status["drift"])
-    })?;
+    so(
+        status["driftedFiles"] == 1 && status["drift"].to_string().contains("gulls"),
+        || format!("{}", status["drift"]),
+    )?;
     stays_spoilt(ground, agent, file).await
 }
 
 async fn stays_spoilt(ground: &Ground, agent: &str, file: &str) -> Result<(), String> {
     let found = ground.file(agent, file).await;
-    so(found.as_deref() == Some(SPOILT), || format!("{file} of {agent} was written: {found:?}"))
+    so(found.as_deref() == Some(SPOILT), || {
+        format!("{file} of {agent} was written: {found:?}")
+    })
 }
 
 async fn is_put_right(ground: &Ground, agent: &str, file: &str, text: Option<&str>) -> Result<(), String> {
@@ -221,7 +267,10 @@ async fn drift_of_an_agent(ground: &Ground) -> Result<(), String> {
 
 async fn files_of_an_agent(ground: &Ground) -> Result<(), String> {
     worker(ground, "harbour", "filed", json!({})).await?;
-    files(ground, "filed", async |files| ground.edit("Agent", "filed", json!({ "files": files })).await).await
+    files(ground, "filed", async |files| {
+        ground.edit("Agent", "filed", json!({ "files": files })).await;
+    })
+    .await
 }
 
 async fn files_of_a_main_agent(ground: &Ground) -> Result<(), String> {
@@ -236,46 +285,73 @@ async fn files_of_a_main_agent(ground: &Ground) -> Result<(), String> {
 }
 
 async fn files(ground: &Ground, agent: &str, edit: impl AsyncFn(Value)) -> Result<(), String> {
-    let (soul, identity) = (ground.file(agent, "SOUL.md").await, ground.file(agent, "IDENTITY.md").await);
-    edit(json!([{ "name": "SOUL.md", "policy": "Ignored" }, { "name": "IDENTITY.md", "drift": "Report" }])).await;
+    let (soul, identity) = (
+        ground.file(agent, "SOUL.md").await,
+        ground.file(agent, "IDENTITY.md").await,
+    );
+    edit(json!([{ "name": "SOUL.md", "policy": "Ignored" }, { "name": "IDENTITY.md", "drift": "Report" }]))
+        .await;
     ground
         .until(async || {
             let files = ground.get("Agent", agent).await["status"]["files"].take();
             let all = files.as_array().into_iter().flatten();
             let mut ignored = all.filter(|file| file["state"] == "Ignored");
-            so(ignored.next().is_some_and(|file| file["name"] == "SOUL.md"), || files.to_string())
+            so(
+                ignored.next().is_some_and(|file| file["name"] == "SOUL.md"),
+                || files.to_string(),
+            )
         })
         .await?;
     is_reported(ground, agent, "IDENTITY.md").await?;
     ground.spoil(agent, "SOUL.md", SPOILT).await;
     ground.looked(agent).await?;
     stays_spoilt(ground, agent, "SOUL.md").await?;
-    edit(json!([{ "name": "SOUL.md", "policy": "Managed" }, { "name": "IDENTITY.md", "drift": "Correct" }])).await;
+    edit(json!([{ "name": "SOUL.md", "policy": "Managed" }, { "name": "IDENTITY.md", "drift": "Correct" }]))
+        .await;
     is_put_right(ground, agent, "SOUL.md", soul.as_deref()).await?;
     is_put_right(ground, agent, "IDENTITY.md", identity.as_deref()).await
 }
 
 async fn deleted(ground: &Ground) -> Result<(), String> {
-    for (name, more, entry_stays, files_stay) in [
-        ("goes", json!({}), false, false),
-        ("leaves", json!({ "deleteWorkspace": false }), false, true),
-        ("stays", json!({ "deletionPolicy": "Orphan" }), true, true),
-    ] {
-        worker(ground, "harbour", name, more).await?;
-        let status = ground.get("Agent", name).await["status"].take();
-        let (id, workspace) = (status["agentId"].as_str().unwrap(), status["workspace"].as_str().unwrap());
-        ground.delete("Agent", name).await;
-        ground.gone("Agent", name).await?;
-        let is_there = || ground.inside.configuration()["agents"]["entries"].get(id).is_some();
-        so(is_there() == entry_stays, || format!("{name}: its entry is {}", is_there()))?;
-        ground
-            .until(async || {
-                let files = ground.inside.files(id, workspace);
-                so(files.contains_key("SOUL.md") == files_stay, || format!("{name}: {:?}", files.keys()))
+    let (goes, leaves, stays) = tokio::join!(
+        is_deleted(ground, "goes", json!({}), false, false),
+        is_deleted(ground, "leaves", json!({ "deleteWorkspace": false }), false, true),
+        is_deleted(ground, "stays", json!({ "deletionPolicy": "Orphan" }), true, true),
+    );
+    goes.and(leaves).and(stays)
+}
+
+async fn is_deleted(
+    ground: &Ground,
+    name: &str,
+    more: Value,
+    entry_stays: bool,
+    files_stay: bool,
+) -> Result<(), String> {
+    worker(ground, "harbour", name, more).await?;
+    let status = ground.get("Agent", name).await["status"].take();
+    let (id, workspace) = (
+        status["agentId"].as_str().unwrap(),
+        status["workspace"].as_str().unwrap(),
+    );
+    ground.delete("Agent", name).await;
+    ground.gone("Agent", name).await?;
+    let is_there = || {
+        ground.inside.configuration()["agents"]["entries"]
+            .get(id)
+            .is_some()
+    };
+    so(is_there() == entry_stays, || {
+        format!("{name}: its entry is there: {}", is_there())
+    })?;
+    ground
+        .until(async || {
+            let files = ground.inside.files(id, workspace);
+            so(files.contains_key("SOUL.md") == files_stay, || {
+                format!("{name}: {:?}", files.keys())
             })
-            .await?;
-    }
-    Ok(())
+        })
+        .await
 }
 
 /// A change is held back, and made once nothing holds it any more.
@@ -285,16 +361,22 @@ async fn is_held(
     change: impl AsyncFnOnce(),
     let_go: impl AsyncFnOnce(),
 ) -> Result<(), String> {
-    ground.condition("Agent", agent, "Ready", "True", "Suspended").await?;
+    ground
+        .condition("Agent", agent, "Ready", "True", "Suspended")
+        .await?;
     let before = ground.picture().await;
     change().await;
     ground.looked(agent).await?;
     let written = ground.picture().await.written_since(&before);
     let of_agent: Vec<_> = written.iter().filter(|(of, _)| of == agent).collect();
-    so(of_agent.is_empty(), || format!("written although suspended: {of_agent:?}"))?;
+    so(of_agent.is_empty(), || {
+        format!("written although suspended: {of_agent:?}")
+    })?;
     let_go().await;
     ground
-        .until_file(agent, "SOUL.md", |text| text.is_some_and(|text| text.contains("Be brief.")))
+        .until_file(agent, "SOUL.md", |text| {
+            text.is_some_and(|text| text.contains("Be brief."))
+        })
         .await
 }
 
@@ -310,8 +392,12 @@ async fn suspended(ground: &Ground) -> Result<(), String> {
     )
     .await?;
     ground.edit("Agent", "still", soul("Be long.")).await;
-    ground.condition("Agent", "still", "Ready", "True", "Provisioned").await?;
-    ground.until_file("still", "SOUL.md", |text| text == Some("Be long.\n")).await?;
+    ground
+        .condition("Agent", "still", "Ready", "True", "Provisioned")
+        .await?;
+    ground
+        .until_file("still", "SOUL.md", |text| text == Some("Be long.\n"))
+        .await?;
     ground.edit("Board", "still", json!({ "suspend": true })).await;
     is_held(
         ground,
@@ -325,7 +411,9 @@ async fn suspended(ground: &Ground) -> Result<(), String> {
 async fn suspended_gateway(ground: &Ground) -> Result<(), String> {
     gateway(ground, "calm", json!({})).await?;
     ground.edit("Gateway", "calm", json!({ "suspend": true })).await;
-    ground.condition("Gateway", "calm", "Ready", "True", "Suspended").await?;
+    ground
+        .condition("Gateway", "calm", "Ready", "True", "Suspended")
+        .await?;
     worker_is_not_made(ground).await?;
     let soul = json!({ "spec": { "soul": { "template": "Be brief." } } });
     // Its own object of the main agent is held, too.
@@ -348,8 +436,12 @@ async fn worker_is_not_made(ground: &Ground) -> Result<(), String> {
     ground.make("Board", "calm-board", board).await;
     let worker = json!({ "boardRef": { "name": "calm-board" } });
     ground.make("Agent", "calm-worker", worker).await;
-    ground.condition("Agent", "calm-worker", "Ready", "True", "Suspended").await?;
-    so(ground.entry("calm-worker").await.is_null(), || "it is in the configuration".to_owned())
+    ground
+        .condition("Agent", "calm-worker", "Ready", "True", "Suspended")
+        .await?;
+    so(ground.entry("calm-worker").await.is_null(), || {
+        "it is in the configuration".to_owned()
+    })
 }
 
 /// How the gateway is reached: each is led astray, said so, and put back.
@@ -357,12 +449,21 @@ async fn the_way_in(ground: &Ground) -> Result<(), String> {
     gateway(ground, "door", json!({})).await?;
     let other = json!({ "stringData": { "word": ground.token } });
     ground.apply("Secret", "door-token", other).await;
-    ground.apply("ConfigMap", "door-ca", json!({ "data": { "other.crt": "x" } })).await;
+    ground
+        .apply("ConfigMap", "door-ca", json!({ "data": { "other.crt": "x" } }))
+        .await;
     let says = async |kind: &str, reason: &str, words: &str| {
         let message = ground.condition("Gateway", "door", kind, "False", reason).await?;
-        so(message.contains(words), || format!("{message:?} does not say {words:?}"))
+        so(message.contains(words), || {
+            format!("{message:?} does not say {words:?}")
+        })
     };
-    let back = async || ground.condition("Gateway", "door", "Ready", "True", "Connected").await.map(|_| ());
+    let back = async || {
+        ground
+            .condition("Gateway", "door", "Ready", "True", "Connected")
+            .await
+            .map(|_| ())
+    };
     let edit = async |spec: Value| ground.edit("Gateway", "door", spec).await;
 
     edit(json!({ "url": "ws://nobody.invalid:18789" })).await;
@@ -380,13 +481,23 @@ async fn the_way_in(ground: &Ground) -> Result<(), String> {
     back().await?;
 
     edit(json!({ "caBundleRef": { "kind": "Secret", "name": "door-ca" } })).await;
-    says("Reachable", "CaBundleNotFound", &format!("Secret {}/door-ca", ground.namespace)).await?;
+    says(
+        "Reachable",
+        "CaBundleNotFound",
+        &format!("Secret {}/door-ca", ground.namespace),
+    )
+    .await?;
     edit(json!({ "caBundleRef": { "kind": "ConfigMap" } })).await;
     says("Reachable", "CaBundleNotFound", "ca.crt").await?;
     edit(json!({ "caBundleRef": { "key": "other.crt" } })).await;
     says("Reachable", "CaBundleInvalid", "other.crt").await?;
     edit(json!({ "caBundleRef": { "name": "no-ca" } })).await;
-    says("Reachable", "CaBundleNotFound", &format!("ConfigMap {}/no-ca", ground.namespace)).await?;
+    says(
+        "Reachable",
+        "CaBundleNotFound",
+        &format!("ConfigMap {}/no-ca", ground.namespace),
+    )
+    .await?;
     edit(json!({ "caBundleRef": null })).await;
     back().await?;
 
@@ -402,7 +513,12 @@ async fn the_way_in(ground: &Ground) -> Result<(), String> {
     back().await?;
 
     edit(json!({ "disableDevicePairing": true })).await;
-    says("Paired", "DisableDevicePairingRetired", "spec.disableDevicePairing").await?;
+    says(
+        "Paired",
+        "DisableDevicePairingRetired",
+        "spec.disableDevicePairing",
+    )
+    .await?;
     edit(json!({ "disableDevicePairing": false })).await;
     back().await
 }
@@ -411,7 +527,9 @@ async fn the_way_in(ground: &Ground) -> Result<(), String> {
 async fn workspace_root(ground: &Ground) -> Result<(), String> {
     gateway(ground, "rooted", json!({})).await?;
     let at_home = ground.get("Agent", "rooted-main").await["status"]["workspace"].take();
-    ground.edit("Gateway", "rooted", json!({ "workspaceRoot": "~/pier" })).await;
+    ground
+        .edit("Gateway", "rooted", json!({ "workspaceRoot": "~/pier" }))
+        .await;
     worker(ground, "rooted", "settler", json!({})).await?;
     let entry = ground.entry("settler").await;
     let workspace = entry["workspace"].as_str().unwrap_or_default();
@@ -419,7 +537,10 @@ async fn workspace_root(ground: &Ground) -> Result<(), String> {
     ground.looked("rooted-main").await?;
     let main = ground.get("Agent", "rooted-main").await["status"]["workspace"].take();
     so(main == at_home, || format!("{at_home} became {main}"))?;
-    so(ground.entry("rooted-main").await["workspace"] != workspace, || workspace.to_owned())
+    so(
+        ground.entry("rooted-main").await["workspace"] != workspace,
+        || workspace.to_owned(),
+    )
 }
 
 async fn drift_of_a_gateway(ground: &Ground) -> Result<(), String> {
@@ -429,7 +550,9 @@ async fn drift_of_a_gateway(ground: &Ground) -> Result<(), String> {
     ground.edit("Gateway", "tide", json!({ "drift": "Ignore" })).await;
     ground.looked("tide-main").await?;
     stays_spoilt(ground, "tide-main", "SOUL.md").await?;
-    ground.edit("Gateway", "tide", json!({ "drift": "Correct" })).await;
+    ground
+        .edit("Gateway", "tide", json!({ "drift": "Correct" }))
+        .await;
     is_put_right(ground, "tide-main", "SOUL.md", soul.as_deref()).await?;
 
     // Nothing tells of an edit on the disk: it is found by looking, and nobody looks for an hour.
@@ -437,26 +560,20 @@ async fn drift_of_a_gateway(ground: &Ground) -> Result<(), String> {
     ground.spoil("tide-main", "SOUL.md", SPOILT).await;
     sleep(ground.rest * 5).await;
     stays_spoilt(ground, "tide-main", "SOUL.md").await?;
-    ground.edit("Gateway", "tide", json!({ "resyncInterval": "10s" })).await;
+    ground
+        .edit("Gateway", "tide", json!({ "resyncInterval": "10s" }))
+        .await;
     is_put_right(ground, "tide-main", "SOUL.md", soul.as_deref()).await?;
     ground.spoil("tide-main", "SOUL.md", SPOILT).await;
     is_put_right(ground, "tide-main", "SOUL.md", soul.as_deref()).await
 }
 
 async fn deleted_gateway(ground: &Ground) -> Result<(), String> {
-    for (name, more, entry_stays) in [
-        ("ebbs", json!({}), false),
-        ("floats", json!({ "deletionPolicy": "Orphan" }), true),
-    ] {
-        gateway(ground, name, more).await?;
-        let main = format!("{name}-main");
-        let id = ground.get("Agent", &main).await["status"]["agentId"].take();
-        ground.delete("Gateway", name).await;
-        ground.gone("Gateway", name).await?;
-        ground.gone("Agent", &main).await?;
-        let entries = ground.inside.configuration()["agents"]["entries"].take();
-        so(entries.get(id.as_str().unwrap()).is_some() == entry_stays, || format!("{name}: {entries}"))?;
-    }
+    let (ebbs, floats) = tokio::join!(
+        main_agent_is_deleted(ground, "ebbs", json!({}), false),
+        main_agent_is_deleted(ground, "floats", json!({ "deletionPolicy": "Orphan" }), true),
+    );
+    ebbs.and(floats)?;
     // Delete speaks of the device key, which is there once a gateway has asked for one: it goes with the Gateway then, and else
     // it stays for the next one of that name.
     let Some(far) = &ground.far_url else {
@@ -468,20 +585,46 @@ async fn deleted_gateway(ground: &Ground) -> Result<(), String> {
     ] {
         let mut spec = ground.gateway_spec();
         spec["url"] = json!(far);
-        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spec.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         ground.make("Gateway", name, spec).await;
-        ground.condition("Gateway", name, "Paired", "False", "PairingRequired").await?;
+        ground
+            .condition("Gateway", name, "Paired", "False", "PairingRequired")
+            .await?;
         let secret = format!("ocgw-{name}-device");
-        so(!ground.get("Secret", &secret).await.is_null(), || format!("there is no {secret}"))?;
+        so(!ground.get("Secret", &secret).await.is_null(), || {
+            format!("there is no {secret}")
+        })?;
         ground.delete("Gateway", name).await;
         ground.gone("Gateway", name).await?;
         match key_stays {
             false => ground.gone("Secret", &secret).await?,
             true => {
                 sleep(ground.rest).await;
-                so(!ground.get("Secret", &secret).await.is_null(), || format!("{secret} is gone"))?;
+                so(!ground.get("Secret", &secret).await.is_null(), || {
+                    format!("{secret} is gone")
+                })?;
             }
         }
     }
     Ok(())
+}
+
+async fn main_agent_is_deleted(
+    ground: &Ground,
+    name: &str,
+    more: Value,
+    entry_stays: bool,
+) -> Result<(), String> {
+    gateway(ground, name, more).await?;
+    let main = format!("{name}-main");
+    let id = ground.get("Agent", &main).await["status"]["agentId"].take();
+    ground.delete("Gateway", name).await;
+    ground.gone("Gateway", name).await?;
+    ground.gone("Agent", &main).await?;
+    let entries = ground.inside.configuration()["agents"]["entries"].take();
+    so(entries.get(id.as_str().unwrap()).is_some() == entry_stays, || {
+        format!("{name}: {entries}")
+    })
 }

@@ -50,7 +50,10 @@ pub fn covered() -> Result<Covered, Vec<String>> {
     let (mut spoken, mut idle, mut faults) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for row in rows() {
         if row.effects.is_empty() != row.idle.is_some() {
-            faults.push(format!("{}: a row has effects, or says why it has none", row.field));
+            faults.push(format!(
+                "{}: a row has effects, or says why it has none",
+                row.field
+            ));
         }
         if row.idle.is_some() {
             idle.insert(row.field.clone());
@@ -58,14 +61,25 @@ pub fn covered() -> Result<Covered, Vec<String>> {
             faults.push(format!("{}: two rows", row.field));
         }
     }
-    spoken.extend(scene::scenes().iter().flat_map(|scene| scene.fields).map(ToString::to_string));
+    spoken.extend(
+        scene::scenes()
+            .iter()
+            .flat_map(|scene| scene.fields)
+            .map(ToString::to_string),
+    );
     for field in fields.difference(&spoken).filter(|field| !idle.contains(*field)) {
-        faults.push(format!("{field}: no row, no scene and no refusal shows what it does"));
+        faults.push(format!(
+            "{field}: no row, no scene and no refusal shows what it does"
+        ));
     }
     for unknown in spoken.union(&idle).filter(|field| !fields.contains(*field)) {
         faults.push(format!("{unknown}: no such field"));
     }
-    faults.extend(spoken.intersection(&idle).map(|field| format!("{field}: said to do nothing, and something")));
+    faults.extend(
+        spoken
+            .intersection(&idle)
+            .map(|field| format!("{field}: said to do nothing, and something")),
+    );
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -73,7 +87,12 @@ pub fn covered() -> Result<Covered, Vec<String>> {
         0 => format!("{} of {}", spoken.len(), fields.len()),
         _ => {
             let named: Vec<&str> = idle.iter().map(String::as_str).collect();
-            format!("{} of {}; nothing acts yet on {}", spoken.len(), fields.len(), named.join(", "))
+            format!(
+                "{} of {}; nothing acts yet on {}",
+                spoken.len(),
+                fields.len(),
+                named.join(", ")
+            )
         }
     };
     Ok(Covered {

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::mistake::{Healed, Mistake, Step, agent, board, config_map, delete, edit, gateway, gone, made, ready, secret};
+use super::mistake::{
+    Healed, Mistake, Step, agent, board, config_map, delete, edit, gateway, gone, made, ready, secret,
+};
 
 pub fn mistakes() -> Vec<Mistake> {
     [references(), places(), settings(), tokens()].concat()
@@ -69,7 +71,8 @@ fn references() -> Vec<Mistake> {
 }
 
 fn places() -> Vec<Mistake> {
-    let lead = |name: &str, board: &str| agent(name, json!({ "role": "Lead", "boardRef": { "name": board } }));
+    let lead =
+        |name: &str, board: &str| agent(name, json!({ "role": "Lead", "boardRef": { "name": board } }));
     let on = |name: &str, board: &str| agent(name, json!({ "boardRef": { "name": board } }));
     vec![
         Mistake::of_agent(
@@ -87,7 +90,11 @@ fn places() -> Vec<Mistake> {
         Mistake::of_agent(
             "no-room",
             vec![
-                made("Board", "full", json!({ "gatewayRef": { "name": "harbour" }, "maxAgents": 1 })),
+                made(
+                    "Board",
+                    "full",
+                    json!({ "gatewayRef": { "name": "harbour" }, "maxAgents": 1 }),
+                ),
                 on("has-room", "full"),
                 ready("Agent", "has-room"),
                 on("no-room", "full"),
@@ -131,7 +138,11 @@ fn places() -> Vec<Mistake> {
             "MoveNotSupported",
         )
         .says(&["harbour", "other-side", "put boardRef back"])
-        .mend(vec![edit("Agent", "moves-away", json!({ "boardRef": { "name": "common" } }))]),
+        .mend(vec![edit(
+            "Agent",
+            "moves-away",
+            json!({ "boardRef": { "name": "common" } }),
+        )]),
         Mistake::of_agent(
             "is-moved",
             vec![
@@ -144,7 +155,11 @@ fn places() -> Vec<Mistake> {
             "MoveNotSupported",
         )
         .says(&["harbour", "next-pier"])
-        .mend(vec![edit("Board", "moves", json!({ "gatewayRef": { "name": "harbour" } }))]),
+        .mend(vec![edit(
+            "Board",
+            "moves",
+            json!({ "gatewayRef": { "name": "harbour" } }),
+        )]),
         Mistake::of_agent(
             "too-late",
             vec![
@@ -157,7 +172,11 @@ fn places() -> Vec<Mistake> {
             "BoardTerminating",
         )
         .says(&["Board closing", "is being deleted", "spec.boardRef"])
-        .mend(vec![edit("Agent", "too-late", json!({ "boardRef": { "name": "common" } }))]),
+        .mend(vec![edit(
+            "Agent",
+            "too-late",
+            json!({ "boardRef": { "name": "common" } }),
+        )]),
         Mistake::on(
             ("Board", "in-use"),
             "in-use",
@@ -203,25 +222,40 @@ fn places() -> Vec<Mistake> {
 fn settings() -> Vec<Mistake> {
     let config = |name: &'static str, config: Value| {
         let mend = json!({ "config": null });
-        Mistake::of_agent(name, vec![agent(name, json!({ "config": config }))], "ConfigRejected")
-            .says(&["agents.entries.", "correct spec.config"])
-            .mend(vec![edit("Agent", name, mend)])
-            .real()
+        Mistake::of_agent(
+            name,
+            vec![agent(name, json!({ "config": config }))],
+            "ConfigRejected",
+        )
+        .says(&["agents.entries.", "correct spec.config"])
+        .mend(vec![edit("Agent", name, mend)])
+        .real()
     };
     let heartbeat = |name: &'static str, heartbeat: Value, says: &[&'static str]| {
         let mend = vec![edit("Agent", name, json!({ "heartbeat": null }))];
-        Mistake::of_agent(name, vec![agent(name, json!({ "heartbeat": heartbeat }))], "EntryInPlace")
-            .at("Provisioned", "True")
-            .says(says)
-            .mend(mend)
-            .real()
+        Mistake::of_agent(
+            name,
+            vec![agent(name, json!({ "heartbeat": heartbeat }))],
+            "EntryInPlace",
+        )
+        .at("Provisioned", "True")
+        .says(says)
+        .mend(mend)
+        .real()
     };
     vec![
         config("unknown-setting", json!({ "colour": "blue" })),
         config("wrong-kind", json!({ "tools": { "deny": "exec" } })),
-        config("unknown-inside", json!({ "sandbox": { "mode": "all", "moat": true } })),
+        config(
+            "unknown-inside",
+            json!({ "sandbox": { "mode": "all", "moat": true } }),
+        ),
         // Not known to this kind of gateway: left out and told, and the agent is there.
-        heartbeat("left-out", json!({ "includeReasoning": true }), &["heartbeat.includeReasoning", "does not know"]),
+        heartbeat(
+            "left-out",
+            json!({ "includeReasoning": true }),
+            &["heartbeat.includeReasoning", "does not know"],
+        ),
         Mistake::of_agent(
             "wants-a-binding",
             vec![
@@ -232,7 +266,11 @@ fn settings() -> Vec<Mistake> {
             "EntryInPlace",
         )
         .at("Provisioned", "True")
-        .says(&["telegram:quay", "mc-UID(has-the-binding)", "remove it from one of the two"])
+        .says(&[
+            "telegram:quay",
+            "mc-UID(has-the-binding)",
+            "remove it from one of the two",
+        ])
         .mend(vec![edit("Agent", "wants-a-binding", json!({ "bindings": [] }))])
         .real(),
     ]

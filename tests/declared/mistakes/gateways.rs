@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::mistake::{Healed, Mistake, Step, agent, board, config_map, delete, edit, gateway, made, ready, secret};
+use super::mistake::{
+    Healed, Mistake, Step, agent, board, config_map, delete, edit, gateway, made, ready, secret,
+};
 
 pub fn mistakes() -> Vec<Mistake> {
     [the_way(), the_door(), the_rest()].concat()
@@ -14,7 +16,8 @@ fn the_way() -> Vec<Mistake> {
         Mistake::of_gateway(name, vec![gateway(name, json!({ "url": url }))], reason).mend(back(name))
     };
     vec![
-        astray("typo", "ws://gatway.invalid:18789", "HostNotFound").says(&["gatway.invalid", "check the host in spec.url"]),
+        astray("typo", "ws://gatway.invalid:18789", "HostNotFound")
+            .says(&["gatway.invalid", "check the host in spec.url"]),
         astray("no-port", "ws://127.0.0.1:99999", "InvalidSpec").says(&["spec.url", "port", "such as ws://"]),
         // The agents of a Gateway say what it says.
         Mistake::on(
@@ -46,7 +49,10 @@ fn the_door() -> Vec<Mistake> {
     let mended = |name: &'static str| vec![secret(name, json!({ "token": "TOKEN" }))];
     vec![
         by_secret("secretless", "SecretNotFound")
-            .says(&["Secret NAMESPACE/secretless does not exist", "create it with key token"])
+            .says(&[
+                "Secret NAMESPACE/secretless does not exist",
+                "create it with key token",
+            ])
             .mend(mended("secretless")),
         after(
             by_secret("wrong-key", "SecretKeyNotFound"),
@@ -79,7 +85,8 @@ fn the_door() -> Vec<Mistake> {
                 "Gateway",
                 "tokenless",
                 json!({ "tokenSecretRef": { "name": "harbour-token" } }),
-            )]).real(),
+            )])
+            .real(),
         after(
             by("bad-device", json!({}), "DeviceKeyInvalid"),
             secret("ocgw-bad-device-device", json!({ "ed25519": "no key" })),
@@ -91,24 +98,45 @@ fn the_door() -> Vec<Mistake> {
             json!({ "caBundleRef": { "name": "no-ca" } }),
             "CaBundleNotFound",
         )
-        .says(&["ConfigMap NAMESPACE/no-ca does not exist", "create it with key ca.crt"])
+        .says(&[
+            "ConfigMap NAMESPACE/no-ca does not exist",
+            "create it with key ca.crt",
+        ])
         .mend(vec![edit("Gateway", "no-ca", json!({ "caBundleRef": null }))]),
         after(
-            by("bad-ca", json!({ "caBundleRef": { "name": "bad-ca" } }), "CaBundleInvalid"),
+            by(
+                "bad-ca",
+                json!({ "caBundleRef": { "name": "bad-ca" } }),
+                "CaBundleInvalid",
+            ),
             config_map("bad-ca", json!({ "ca.crt": "no certificate" })),
         )
         .says(&["bad-ca", "key ca.crt", "put the certificate"])
         .mend(vec![edit("Gateway", "bad-ca", json!({ "caBundleRef": null }))]),
-        by("too-old", json!({ "minimumVersion": "2027.1.1" }), "VersionTooOld")
-            .says(&["2026.9.6", "2027.1.1", "spec.minimumVersion"])
-            .mend(vec![edit("Gateway", "too-old", json!({ "minimumVersion": "2026.2.9" }))]).real(),
+        by(
+            "too-old",
+            json!({ "minimumVersion": "2027.1.1" }),
+            "VersionTooOld",
+        )
+        .says(&["2026.9.6", "2027.1.1", "spec.minimumVersion"])
+        .mend(vec![edit(
+            "Gateway",
+            "too-old",
+            json!({ "minimumVersion": "2026.2.9" }),
+        )])
+        .real(),
         by(
             "no-device",
             json!({ "disableDevicePairing": true }),
             "DisableDevicePairingRetired",
         )
         .says(&["remove spec.disableDevicePairing"])
-        .mend(vec![edit("Gateway", "no-device", json!({ "disableDevicePairing": false }))]).real(),
+        .mend(vec![edit(
+            "Gateway",
+            "no-device",
+            json!({ "disableDevicePairing": false }),
+        )])
+        .real(),
         by("far", json!({ "url": "FAR" }), "PairingRequired")
             .says(&["openclaw devices approve"])
             .mend(vec![edit("Gateway", "far", json!({ "url": "URL" }))]),

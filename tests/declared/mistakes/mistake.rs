@@ -1,5 +1,10 @@
 //! One mistake: how it comes about, what is said of it, and how it is mended.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "rows are read more often than they are made"
+)]
+
 use serde_json::{Value, json};
 
 #[derive(Debug, Clone)]
@@ -98,7 +103,10 @@ impl Mistake {
 /// An Agent on the board that all share.
 pub fn agent(name: &str, spec: Value) -> Step {
     let mut whole = json!({ "boardRef": { "name": "common" } });
-    whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    whole
+        .as_object_mut()
+        .unwrap()
+        .extend(spec.as_object().unwrap().clone());
     made("Agent", name, whole)
 }
 
@@ -107,7 +115,11 @@ pub fn made(kind: &'static str, name: &str, spec: Value) -> Step {
 }
 
 pub fn board(name: &str, gateway: &str) -> Step {
-    made("Board", name, json!({ "gatewayRef": { "name": gateway }, "maxAgents": 5 }))
+    made(
+        "Board",
+        name,
+        json!({ "gatewayRef": { "name": gateway }, "maxAgents": 5 }),
+    )
 }
 
 /// A Gateway that leads to the gateway, but for what is said here. `URL` is its address.

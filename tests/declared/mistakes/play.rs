@@ -7,8 +7,8 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::mistake::{Healed, Mistake, Step};
 use super::super::ground::{Ground, condition_of, is_of_now, so};
+use super::mistake::{Healed, Mistake, Step};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bed {
@@ -43,13 +43,19 @@ pub async fn play(ground: &Ground, bed: Bed) -> Result<usize, Vec<String>> {
         // What may come by itself is waited for, and then a person is called.
         sleep(Duration::from_secs(330)).await;
         for mistake in &mistakes {
-            faults.extend(is_told_as_the_catalogue_says(ground, mistake, &catalogue, true).await.err());
+            faults.extend(
+                is_told_as_the_catalogue_says(ground, mistake, &catalogue, true)
+                    .await
+                    .err(),
+            );
         }
     }
     faults.extend(are_ready(ground).await.err());
     let mended = join_all(mistakes.iter().map(async |mistake| {
         let mended = mend_and_see(ground, mistake).await;
-        mended.map_err(|why| format!("{}, mended: {why}", mistake.name)).err()
+        mended
+            .map_err(|why| format!("{}, mended: {why}", mistake.name))
+            .err()
     }));
     faults.extend(mended.await.into_iter().flatten());
     faults.extend(are_ready(ground).await.err());
@@ -70,7 +76,9 @@ async fn are_ready(ground: &Ground) -> Result<(), String> {
     for name in BLAMELESS {
         let agent = ground.get("Agent", name).await;
         let ready = condition_of(&agent, "Ready");
-        so(ready["status"] == "True", || format!("{name} has made no mistake, and is not Ready: {ready}"))?;
+        so(ready["status"] == "True", || {
+            format!("{name} has made no mistake, and is not Ready: {ready}")
+        })?;
     }
     Ok(())
 }
@@ -89,7 +97,9 @@ async fn make_and_see(
         .await?;
     for words in &mistake.says {
         let words = filled_in(ground, words).await;
-        so(message.contains(&words), || format!("does not say {words:?}: {message:?}"))?;
+        so(message.contains(&words), || {
+            format!("does not say {words:?}: {message:?}")
+        })?;
     }
     is_told_as_the_catalogue_says(ground, mistake, catalogue, false).await
 }
@@ -148,7 +158,9 @@ async fn mend_and_see(ground: &Ground, mistake: &Mistake) -> Result<(), String> 
                         mistake.condition == "Ready" || !message.as_str().unwrap_or_default().contains(words)
                     });
                     let is_well = is("Ready") && !is("Stalled") && !is("Reconciling") && says_no_more;
-                    so(is_well && is_of_now(&object), || object["status"]["conditions"].to_string())
+                    so(is_well && is_of_now(&object), || {
+                        object["status"]["conditions"].to_string()
+                    })
                 })
                 .await
         }
@@ -169,7 +181,9 @@ async fn step(ground: &Ground, step: &Step) -> Result<(), String> {
         Step::Ready(kind, name) => ground.ready(kind, name).await?,
         Step::Gone(kind, name) => ground.gone(kind, name).await?,
         Step::Spoil(agent, file, text) => {
-            ground.condition("Agent", agent, "Ready", "True", "Suspended").await?;
+            ground
+                .condition("Agent", agent, "Ready", "True", "Suspended")
+                .await?;
             ground.spoil(agent, file, text).await;
         }
     }
@@ -198,9 +212,11 @@ async fn filled_in(ground: &Ground, text: &str) -> String {
 
 /// Each reason of the documentation, and when it counts as stalled.
 fn catalogue() -> BTreeMap<String, String> {
-    let rows = include_str!("../../../docs/reasons.md").lines().filter_map(|line| {
-        let (name, cells) = line.strip_prefix("| `")?.split_once("` | ")?;
-        Some((name.to_owned(), cells.split(" | ").nth(1)?.to_owned()))
-    });
+    let rows = include_str!("../../../docs/reasons.md")
+        .lines()
+        .filter_map(|line| {
+            let (name, cells) = line.strip_prefix("| `")?.split_once("` | ")?;
+            Some((name.to_owned(), cells.split(" | ").nth(1)?.to_owned()))
+        });
     rows.collect()
 }

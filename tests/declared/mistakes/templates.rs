@@ -49,8 +49,12 @@ fn bombs() -> Vec<Mistake> {
         format!("{begin}{body}{}", "{% endfor %}".repeat(depth))
     };
     vec![
-        with("out-of-fuel", &loops("{{ agent_name }}", 4), json!({ "constraints": many() }))
-            .says(&["SOUL.md line 1", "40000 steps", "shorter"]),
+        with(
+            "out-of-fuel",
+            &loops("{{ agent_name }}", 4),
+            json!({ "constraints": many() }),
+        )
+        .says(&["SOUL.md line 1", "40000 steps", "shorter"]),
         with(
             "huge-output",
             &loops("{{ identity_custom_instructions }}", 2),
@@ -68,11 +72,20 @@ fn files() -> Vec<Mistake> {
     let texts = (0..9).map(|n| json!({ "name": format!("BOOK-{n}.md"), "content": "x".repeat(65_000) }));
     let book = |map: &str| json!([{ "name": "BOOK.md", "configMapKeyRef": { "name": map, "key": "book" } }]);
     let bytes = |name: &str, data: Value| Step::Apply("ConfigMap", name.to_owned(), data);
-    let mut no_text = with("no-utf8", book("no-utf8"), "TextInvalid").says(&["files[BOOK.md]", "UTF-8", "byte 1"]);
-    no_text.steps.insert(0, bytes("no-utf8", json!({ "binaryData": { "book": "Qf8=" } })));
-    let mut too_long =
-        with("long-template", book("long-template"), "TextInvalid").says(&["files[BOOK.md]", "300000", "262144"]);
-    too_long.steps.insert(0, config_map("long-template", json!({ "book": "x".repeat(300_000) })));
+    let mut no_text =
+        with("no-utf8", book("no-utf8"), "TextInvalid").says(&["files[BOOK.md]", "UTF-8", "byte 1"]);
+    no_text
+        .steps
+        .insert(0, bytes("no-utf8", json!({ "binaryData": { "book": "Qf8=" } })));
+    let mut too_long = with("long-template", book("long-template"), "TextInvalid").says(&[
+        "files[BOOK.md]",
+        "300000",
+        "262144",
+    ]);
+    too_long.steps.insert(
+        0,
+        config_map("long-template", json!({ "book": "x".repeat(300_000) })),
+    );
     vec![
         with("too-large", texts.collect(), "FileTooLarge").says(&["AGENTS.md", "500000", "shorten"]),
         with(
