@@ -135,7 +135,7 @@ impl Written {
                 let mut counts = counts.lock().unwrap();
                 match method {
                     "agents.files.set" => {
-                        *counts.files.entry((text("agentId"), text("name"))).or_default() += 1
+                        *counts.files.entry((text("agentId"), text("name"))).or_default() += 1;
                     }
                     "config.patch" | "config.apply" | "config.set" => counts.configuration += 1,
                     _ => {}

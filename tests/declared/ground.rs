@@ -211,9 +211,11 @@ impl Ground {
     }
 
     pub async fn gone(&self, kind: &str, name: &str) -> Result<(), String> {
-        self.until(async || match self.get(kind, name).await {
-            Value::Null => Ok(()),
-            found => Err(format!("{kind} {name} is still there: {}", found["status"])),
+        self.until(async || {
+            let found = self.get(kind, name).await;
+            so(found.is_null(), || {
+                format!("{kind} {name} is still there: {}", found["status"])
+            })
         })
         .await
     }

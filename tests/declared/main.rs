@@ -16,16 +16,12 @@
 )]
 
 mod bed;
-#[expect(
-    dead_code,
-    unused_imports,
-    reason = "a real gateway is played rows on together"
-)]
 mod effects;
 #[path = "../real/bed/evidence.rs"]
 #[expect(dead_code, reason = "the real tests say more with it")]
 mod evidence;
 mod ground;
+#[expect(dead_code, reason = "a real gateway is asked for its own word")]
 mod mistakes;
 
 #[tokio::test(start_paused = true)]
@@ -60,6 +56,14 @@ async fn what_only_looks_like_trouble_is_none() {
 async fn every_edit_of_a_field_has_its_effect_and_no_other() {
     let (ground, _gateway) = bed::ground().await;
     let played = effects::play_one_by_one(&ground).await;
+    played.unwrap_or_else(|faults| panic!("{}", faults.join("\n")));
+}
+
+/// As a real gateway is played them on, for which each by itself would take too long.
+#[tokio::test(start_paused = true)]
+async fn rows_of_one_round_do_not_disturb_each_other() {
+    let (ground, _gateway) = bed::ground().await;
+    let played = effects::play_together(&ground).await;
     played.unwrap_or_else(|faults| panic!("{}", faults.join("\n")));
 }
 

@@ -268,7 +268,7 @@ async fn drift_of_an_agent(ground: &Ground) -> Result<(), String> {
 async fn files_of_an_agent(ground: &Ground) -> Result<(), String> {
     worker(ground, "harbour", "filed", json!({})).await?;
     files(ground, "filed", async |files| {
-        ground.edit("Agent", "filed", json!({ "files": files })).await
+        ground.edit("Agent", "filed", json!({ "files": files })).await;
     })
     .await
 }
@@ -313,37 +313,45 @@ async fn files(ground: &Ground, agent: &str, edit: impl AsyncFn(Value)) -> Resul
 }
 
 async fn deleted(ground: &Ground) -> Result<(), String> {
-    for (name, more, entry_stays, files_stay) in [
-        ("goes", json!({}), false, false),
-        ("leaves", json!({ "deleteWorkspace": false }), false, true),
-        ("stays", json!({ "deletionPolicy": "Orphan" }), true, true),
-    ] {
-        worker(ground, "harbour", name, more).await?;
-        let status = ground.get("Agent", name).await["status"].take();
-        let (id, workspace) = (
-            status["agentId"].as_str().unwrap(),
-            status["workspace"].as_str().unwrap(),
-        );
-        ground.delete("Agent", name).await;
-        ground.gone("Agent", name).await?;
-        let is_there = || {
-            ground.inside.configuration()["agents"]["entries"]
-                .get(id)
-                .is_some()
-        };
-        so(is_there() == entry_stays, || {
-            format!("{name}: its entry is {}", is_there())
-        })?;
-        ground
-            .until(async || {
-                let files = ground.inside.files(id, workspace);
-                so(files.contains_key("SOUL.md") == files_stay, || {
-                    format!("{name}: {:?}", files.keys())
-                })
+    let (goes, leaves, stays) = tokio::join!(
+        is_deleted(ground, "goes", json!({}), false, false),
+        is_deleted(ground, "leaves", json!({ "deleteWorkspace": false }), false, true),
+        is_deleted(ground, "stays", json!({ "deletionPolicy": "Orphan" }), true, true),
+    );
+    goes.and(leaves).and(stays)
+}
+
+async fn is_deleted(
+    ground: &Ground,
+    name: &str,
+    more: Value,
+    entry_stays: bool,
+    files_stay: bool,
+) -> Result<(), String> {
+    worker(ground, "harbour", name, more).await?;
+    let status = ground.get("Agent", name).await["status"].take();
+    let (id, workspace) = (
+        status["agentId"].as_str().unwrap(),
+        status["workspace"].as_str().unwrap(),
+    );
+    ground.delete("Agent", name).await;
+    ground.gone("Agent", name).await?;
+    let is_there = || {
+        ground.inside.configuration()["agents"]["entries"]
+            .get(id)
+            .is_some()
+    };
+    so(is_there() == entry_stays, || {
+        format!("{name}: its entry is there: {}", is_there())
+    })?;
+    ground
+        .until(async || {
+            let files = ground.inside.files(id, workspace);
+            so(files.contains_key("SOUL.md") == files_stay, || {
+                format!("{name}: {:?}", files.keys())
             })
-            .await?;
-    }
-    Ok(())
+        })
+        .await
 }
 
 /// A change is held back, and made once nothing holds it any more.
@@ -561,21 +569,11 @@ async fn drift_of_a_gateway(ground: &Ground) -> Result<(), String> {
 }
 
 async fn deleted_gateway(ground: &Ground) -> Result<(), String> {
-    for (name, more, entry_stays) in [
-        ("ebbs", json!({}), false),
-        ("floats", json!({ "deletionPolicy": "Orphan" }), true),
-    ] {
-        gateway(ground, name, more).await?;
-        let main = format!("{name}-main");
-        let id = ground.get("Agent", &main).await["status"]["agentId"].take();
-        ground.delete("Gateway", name).await;
-        ground.gone("Gateway", name).await?;
-        ground.gone("Agent", &main).await?;
-        let entries = ground.inside.configuration()["agents"]["entries"].take();
-        so(entries.get(id.as_str().unwrap()).is_some() == entry_stays, || {
-            format!("{name}: {entries}")
-        })?;
-    }
+    let (ebbs, floats) = tokio::join!(
+        main_agent_is_deleted(ground, "ebbs", json!({}), false),
+        main_agent_is_deleted(ground, "floats", json!({ "deletionPolicy": "Orphan" }), true),
+    );
+    ebbs.and(floats)?;
     // Delete speaks of the device key, which is there once a gateway has asked for one: it goes with the Gateway then, and else
     // it stays for the next one of that name.
     let Some(far) = &ground.far_url else {
@@ -611,4 +609,22 @@ async fn deleted_gateway(ground: &Ground) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+async fn main_agent_is_deleted(
+    ground: &Ground,
+    name: &str,
+    more: Value,
+    entry_stays: bool,
+) -> Result<(), String> {
+    gateway(ground, name, more).await?;
+    let main = format!("{name}-main");
+    let id = ground.get("Agent", &main).await["status"]["agentId"].take();
+    ground.delete("Gateway", name).await;
+    ground.gone("Gateway", name).await?;
+    ground.gone("Agent", &main).await?;
+    let entries = ground.inside.configuration()["agents"]["entries"].take();
+    so(entries.get(id.as_str().unwrap()).is_some() == entry_stays, || {
+        format!("{name}: {entries}")
+    })
 }

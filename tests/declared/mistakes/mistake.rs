@@ -1,5 +1,10 @@
 //! One mistake: how it comes about, what is said of it, and how it is mended.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "rows are read more often than they are made"
+)]
+
 use serde_json::{Value, json};
 
 #[derive(Debug, Clone)]
