@@ -84,7 +84,7 @@ const INTERRUPTED: u8 = 130;
 
 /// How it was followed to the end, or not.
 enum Followed {
-    Ended(TemplateSyncStatus),
+    Ended(Box<TemplateSyncStatus>),
     NotEnded,
     Interrupted,
 }
@@ -222,7 +222,7 @@ impl Sync {
                     let status = sync.status.unwrap_or_default();
                     if status.finished_at.is_some() {
                         progress.clear();
-                        return Ok(Followed::Ended(status));
+                        return Ok(Followed::Ended(Box::new(status)));
                     }
                     // Its time begins with its turn.
                     if status.started_at.is_some() && !has_started {
