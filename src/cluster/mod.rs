@@ -12,6 +12,7 @@ pub mod manifests;
 mod read;
 pub mod served;
 mod stores;
+pub mod template_sync;
 mod token;
 mod undo;
 mod watch;

@@ -12,6 +12,7 @@ pub mod get;
 pub mod operator;
 pub mod plan;
 mod private;
+mod progress;
 mod refused;
 pub mod render;
 pub mod run;
@@ -19,6 +20,7 @@ mod say;
 mod screen;
 pub mod simulate_gateway;
 mod standing;
+pub mod sync;
 mod table;
 mod target;
 pub mod up;
@@ -31,7 +33,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 /// Provisions AI agents inside OpenClaw gateways, declaratively.
 ///
-/// Exit codes: 0 done, 1 it failed (standard error says why), 2 the command line is wrong.
+/// Exit codes: 0 done, 1 it failed (standard error says why), 2 the command line is wrong; plan and sync have more.
 #[derive(Debug, Parser)]
 #[command(name = "quartermaster", version, arg_required_else_help = true)]
 pub struct Cli {
@@ -53,6 +55,8 @@ enum Command {
     Render(render::Render),
     /// Show what the controller would do, and do nothing.
     Plan(plan::Plan),
+    /// Bring a gateway's agents up to date: create a TemplateSync and follow it.
+    Sync(sync::Sync),
     /// Copy everything that `up` keeps into one file, whether it runs or not.
     Backup(backup::Backup),
     /// Run the controller against a cluster.
@@ -76,6 +80,10 @@ impl Cli {
             Command::Delete(delete) => delete.execute(),
             Command::Render(render) => render.execute(),
             Command::Plan(plan) => match plan.execute() {
+                Ok(code) => return code,
+                Err(error) => Err(error),
+            },
+            Command::Sync(sync) => match sync.execute() {
                 Ok(code) => return code,
                 Err(error) => Err(error),
             },

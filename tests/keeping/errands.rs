@@ -63,6 +63,8 @@ async fn phase(bed: &Bed, name: &str, phase: SyncPhase) -> TemplateSyncStatus {
 async fn what_the_agents_tell_is_gathered_and_then_nothing_is_written() {
     let mut bed = Bed::new().await;
     fleet(&bed).await;
+    sleep(Duration::from_secs(10)).await;
+    bed.forget_wakes();
     let sync = create(&bed, "now", json!({})).await;
     let begun = phase(&bed, "now", SyncPhase::Running).await;
     assert_eq!(begun.total_selected, Some(3));
@@ -225,6 +227,8 @@ async fn eight_are_carried_out_at_a_time_and_one_that_is_deleted_makes_room() {
     }
     // In flight, and nobody misses it.
     tells(&bed, "boss", &syncs[3], "Running", json!({})).await;
+    // What that causes is done: it is the deletion that makes room.
+    sleep(Duration::from_secs(10)).await;
     bed.delete::<TemplateSync>("sync-3").await;
     phase(&bed, "sync-8", SyncPhase::Running).await;
     for agent in ["boss", "worker-1", "worker-2"] {

@@ -24,4 +24,5 @@ mod plans;
 mod refuses;
 mod renders;
 mod says;
+mod syncs;
 mod terminal;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::desk::{Desk, Heard, Running, normal};
+use crate::desk::{Desk, Heard, Running, eventually, normal};
 use crate::evidence;
 
 /// The command in a terminal of that size.
@@ -145,6 +145,29 @@ fn the_table_is_painted_over_when_something_changes() {
     ];
     assert_eq!(table, expected, "{}", seen.join("\n"));
     evidence::record("up", "table painted over in a terminal of 40 columns", 1, "");
+}
+
+/// How far it is stands in one line, which is gone when there is more to say.
+#[test]
+fn a_sync_paints_its_progress_over() {
+    let desk = Desk::new();
+    let up = desk.up(&[]);
+    let pier = "{apiVersion: quartermaster.dev/v1alpha1, kind: Gateway, metadata: {name: pier}, \
+                spec: {url: 'ws://127.0.0.1:9', workspaceRoot: /w}}\n";
+    desk.run_with(&["apply", "-f", "-"], pier).done();
+    eventually("the main agent is made", || {
+        (desk.run(&["get", "ocagent", "pier-main"]).code == Some(0)).then_some(())
+    });
+    let ended = in_terminal(desk.command(&["sync", "pier", "--timeout", "2s"]), 60, 24).end();
+    assert_eq!(ended.code, Some(3), "{}", ended.out);
+    let (before, after) = ended.out.rsplit_once("\x1b[2K").unwrap();
+    assert!(before.contains(": 0 of 1 agents are done; "), "{before}");
+    assert!(after.starts_with("AGENT       STATUS   AGENT ID\r\n"), "{after}");
+    let drawn = before.split("\r\x1b[2K").skip(1);
+    for line in drawn {
+        assert!(line.trim_end().chars().count() < 60, "{line:?}");
+    }
+    assert_eq!(up.interrupt().code, Some(0));
 }
 
 /// Some terminals cannot move their cursor.

@@ -137,11 +137,7 @@ fn complete(spec: &TemplateSyncSpec, results: &Results) -> String {
     let agents = counted(results.total_synced(), "agent");
     let unchanged = results.with_status("unchanged");
     match (spec.dry_run, unchanged) {
-        (true, Some(unchanged)) => format!(
-            "{agents} looked at and nothing written: {} would change, {unchanged} as wanted",
-            results.total_synced() - unchanged.min(results.total_synced())
-        ),
-        (true, None) => format!("{agents} looked at and nothing written"),
+        (true, _) => format!("{agents} looked at and nothing written; status.plans has what would be done"),
         (false, Some(unchanged)) => format!(
             "{agents} done: {} updated, {unchanged} unchanged",
             results.total_synced() - unchanged.min(results.total_synced())
