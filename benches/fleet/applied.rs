@@ -11,7 +11,7 @@ use quartermaster::resource::{Agent, condition};
 use tokio::time::timeout;
 
 use crate::cost::{Cost, Watch};
-use crate::manifests::{self, AGENTS};
+use crate::manifests;
 use crate::stage::Stage;
 
 /// What an apply came to.
@@ -71,7 +71,7 @@ async fn all_ready(client: Client, namespace: String) -> BTreeMap<String, Instan
         if is_ready(&agent) {
             ready.entry(agent.name_any()).or_insert_with(Instant::now);
         }
-        if ready.len() == AGENTS {
+        if ready.len() == manifests::size() {
             break;
         }
     }

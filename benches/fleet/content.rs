@@ -19,7 +19,7 @@ use quartermaster::resource::agent::{FileState, Role};
 use quartermaster::resource::{Agent, Board, Gateway};
 use serde_json::{Map, Value};
 
-use crate::manifests::AGENTS;
+use crate::manifests;
 use crate::stage::Stage;
 
 #[derive(Clone)]
@@ -51,7 +51,7 @@ pub fn of_all(stage: &Stage<'_>) -> Vec<Content> {
             .iter()
             .map(|agent| objects.content(agent))
             .collect();
-        assert_eq!(content.len(), AGENTS);
+        assert_eq!(content.len(), manifests::size());
         content
     })
 }

@@ -1,8 +1,8 @@
 //! `make bench`: a fleet of 56 agents, from `kubectl apply` to all of them ready, on a real Kubernetes and real gateways.
-//! Prints one table and never fails on a time; docs/performance.md says what is measured and how.
+//! Prints a table of each part and never fails on a time; docs/performance.md says what is measured and how.
 //!
 //! `cargo bench --bench fleet -- quiet` runs the parts whose names hold that word (`speed`, `one-by-one`, `quiet`); `RUNS=9`
-//! measures more often, `MINUTES=1` is quiet for a shorter time.
+//! measures more often, `MINUTES=1` is quiet for a shorter time, `WORKERS=1` has fewer agents to try it with.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -41,7 +41,6 @@ mod stage;
 
 use bed::{Missing, shared_cluster};
 use stage::Kubernetes;
-use table::Table;
 use tokio::runtime::Runtime;
 
 fn main() {
@@ -60,36 +59,28 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    let mut table = Table::default();
-    let measured = measured(
-        &mut table,
-        &runtime,
-        asked,
-        number("RUNS", 5),
-        number("MINUTES", 5),
-    );
-    table.print();
+    let measured = measured(&runtime, asked, number("RUNS", 5), number("MINUTES", 5));
     if let Err(missing) = measured {
         missing.skip("make bench, fleet");
     }
 }
 
 fn measured(
-    table: &mut Table,
     runtime: &Runtime,
     asked: impl Fn(&str) -> bool,
     runs: usize,
     minutes: usize,
 ) -> Result<(), Missing> {
     let kubernetes = Kubernetes::prepare(shared_cluster()?, runtime);
+    // Each at once, whatever becomes of the next.
     if asked("speed") {
-        speed::measure(table, &kubernetes, runs)?;
+        speed::measure(&kubernetes, runs)?.print();
     }
     if asked("one-by-one") {
-        one_by_one::measure(table, &kubernetes)?;
+        one_by_one::measure(&kubernetes)?.print();
     }
     if asked("quiet") {
-        quiet::measure(table, &kubernetes, minutes)?;
+        quiet::measure(&kubernetes, minutes)?;
     }
     Ok(())
 }

@@ -3,16 +3,23 @@
 
 use serde_json::{Value, json};
 
-/// 1 + 5 + 50.
-pub const AGENTS: usize = 1 + BOARDS * (1 + WORKERS);
 const BOARDS: usize = 5;
-const WORKERS: usize = 10;
+
+/// On each Board; `WORKERS=1` is for trying the bench.
+fn workers() -> usize {
+    std::env::var("WORKERS").map_or(10, |workers| workers.parse().expect("WORKERS is a number"))
+}
+
+/// 1 + 5 + 50.
+pub fn size() -> usize {
+    1 + BOARDS * (1 + workers())
+}
 
 /// As one file for `kubectl apply -f -`.
 pub fn fleet(url: &str, token: &str) -> String {
     let boards = (1..=BOARDS).map(board);
     let leads = (1..=BOARDS).map(lead);
-    let workers = (1..=BOARDS).flat_map(|board| (1..=WORKERS).map(move |number| worker(board, number)));
+    let workers = (1..=BOARDS).flat_map(|board| (1..=workers()).map(move |number| worker(board, number)));
     let documents = [secret(token), gateway(url)]
         .into_iter()
         .chain(boards)
@@ -75,7 +82,7 @@ fn board(number: usize) -> Value {
             "successMetrics": { "departures on time": "99 of 100", "complaints": "none unanswered for a day" },
             "goalConfirmed": true,
             "rules": { "requireReviewBeforeDone": true, "onlyLeadCanChangeStatus": true },
-            "maxAgents": WORKERS,
+            "maxAgents": workers(),
         }),
     )
 }

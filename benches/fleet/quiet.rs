@@ -12,7 +12,7 @@ use crate::bed::evidence::say;
 use crate::bed::{Missing, eventually};
 use crate::calls::{Calls, reads, since, words, writes};
 use crate::cost::Watch;
-use crate::manifests::AGENTS;
+use crate::manifests;
 use crate::speed::load;
 use crate::stage::{Kubernetes, Stage};
 use crate::table::{Runs, Table};
@@ -20,7 +20,7 @@ use crate::table::{Runs, Table};
 /// Messages are paced, and 56 failed turns keep a gateway busy for half a minute; 56 hashes are 20 s of a core.
 const PATIENCE: u64 = 600;
 
-pub fn measure(table: &mut Table, kubernetes: &Kubernetes<'_>, minutes: usize) -> Result<(), Missing> {
+pub fn measure(kubernetes: &Kubernetes<'_>, minutes: usize) -> Result<(), Missing> {
     let stage = Stage::set(kubernetes, &["--leader-elect"])?;
     apply(&stage);
     let start = Instant::now();
@@ -53,8 +53,10 @@ pub fn measure(table: &mut Table, kubernetes: &Kubernetes<'_>, minutes: usize) -
 
     let seconds = operator.took.as_secs_f64();
     let share = |cpu: f64| Runs::of([cpu / seconds * 100.0]);
+    let mut table = Table::default();
     table.heading(&format!(
-        "{AGENTS} agents, all so, for {minutes} minutes; renewals of the lease aside"
+        "{} agents, all so, for {minutes} minutes; renewals of the lease aside",
+        manifests::size()
     ));
     table.row(
         "writes to the API server",
@@ -93,6 +95,7 @@ pub fn measure(table: &mut Table, kubernetes: &Kubernetes<'_>, minutes: usize) -
         "",
     );
     table.row("load of the machine (2 cores)", &Runs::of([load()]), 1, "", "");
+    table.print();
     say(&format!(
         "bench: called: {}; passes: {}",
         words(&calls),

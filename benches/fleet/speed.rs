@@ -11,7 +11,7 @@ use crate::by_hand::provision;
 use crate::calls::{Calls, config_writes, reads, words};
 use crate::content::{self, Content};
 use crate::cost::Cost;
-use crate::manifests::AGENTS;
+use crate::manifests;
 use crate::stage::{Kubernetes, Stage, gateway};
 use crate::table::{Runs, Table};
 
@@ -24,7 +24,7 @@ struct Measured {
     loads: Vec<f64>,
 }
 
-pub fn measure(table: &mut Table, kubernetes: &Kubernetes<'_>, runs: usize) -> Result<(), Missing> {
+pub fn measure(kubernetes: &Kubernetes<'_>, runs: usize) -> Result<Table, Missing> {
     let mut measured = Measured::default();
     let mut fleet = Vec::new();
     for run in 0..runs {
@@ -38,8 +38,9 @@ pub fn measure(table: &mut Table, kubernetes: &Kubernetes<'_>, runs: usize) -> R
         }
         measured.say(run, runs);
     }
-    measured.tell(table, &fleet);
-    Ok(())
+    let mut table = Table::default();
+    measured.tell(&mut table, &fleet);
+    Ok(table)
 }
 
 impl Measured {
@@ -99,7 +100,8 @@ impl Measured {
         let cpu = |of: fn(&Applied) -> &Cost| Runs::of(self.applied.iter().map(|it| of(it).cpu));
 
         table.heading(&format!(
-            "{AGENTS} agents, {files} files, {} kB; real kube-apiserver, real 2026.9.6",
+            "{} agents, {files} files, {} kB; real kube-apiserver, real 2026.9.6",
+            manifests::size(),
             bytes / 1000
         ));
         table.row("kubectl apply until the last is ready", &ours, 2, "s", "");
