@@ -79,11 +79,13 @@ fn physical(
     now: Timestamp,
 ) -> FileStatus {
     let wanted = hash(file.text.ours());
+    // With another word in the place of the token it is a text that nobody will ever see.
+    let is_real = !file.text.ours().contains(NO_TOKEN);
     let earlier = before.files.iter().find(|file| file.name == name);
     if let (false, Some(earlier), FilePolicy::Managed) = (outcome.plan.files_compared, earlier, file.policy) {
-        // Not compared in this pass: what was told of it stays, of the content that it was told of.
-        // Of another one nothing is known yet.
-        let state = if earlier.hash.as_deref() == Some(wanted.as_str()) {
+        // Not compared in this pass: what was told of it stays, of the content that it was told of. Of another one nothing
+        // is known yet; and with the Secret lost no content is known at all, while the file still has the token.
+        let state = if !is_real || earlier.hash.as_deref() == Some(wanted.as_str()) {
             earlier.state
         } else {
             FileState::Pending
@@ -155,8 +157,6 @@ fn physical(
             _,
         ) => None,
     };
-    // With another word in the place of the token it is a text that nobody will ever see.
-    let is_real = !file.text.ours().contains(NO_TOKEN);
     // Left to an agent that was there before us: nothing of ours was ever in it.
     let is_left =
         promised == Some(None) || was_seeded && earlier.is_some_and(|earlier| earlier.hash.is_none());
