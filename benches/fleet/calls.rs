@@ -54,9 +54,7 @@ fn is_read(method: &str) -> bool {
 }
 
 fn sum(calls: &Calls, counts: impl Fn(&str) -> bool) -> f64 {
-    calls
-        .iter()
-        .filter(|(method, _)| counts(method))
-        .map(|(_, count)| count)
-        .sum()
+    let counted = calls.iter().filter(|(method, _)| counts(method));
+    // Not `sum`, which is -0 where there is nothing.
+    counted.fold(0.0, |sum, (_, count)| sum + count)
 }
