@@ -7,8 +7,8 @@ help:
 	@echo 'make conformance   what gateways say, real and simulated, against what is recorded (takes about 8 minutes)'
 	@echo 'make soak   gateways and operators are killed while agents are provisioned, and `up` while it is written to, ROUNDS=50 times or as'
 	@echo '            often as you like; and STEPS=50000 random operations on the control plane and on a real kube-apiserver'
-	@echo 'make bench  the gateway client beside frames written by hand; the embedded control plane beside etcd and kube-apiserver'
-	@echo '            (about 20 minutes, and a release build before them)'
+	@echo 'make bench  the gateway client beside frames written by hand; a fleet applied with kubectl beside the same by hand, and at'
+	@echo '            rest; the embedded control plane beside etcd and kube-apiserver (about 45 minutes, and a release build before)'
 	@echo 'make lint   formatting and clippy'
 	@echo 'make crds   writes crds/ from the types'
 
@@ -36,6 +36,7 @@ soak:
 
 bench:
 	cargo bench --bench gateway
+	cargo bench --bench fleet
 	cargo bench --bench control_plane
 
 lint:

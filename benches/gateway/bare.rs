@@ -47,11 +47,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bare<S> {
     }
 
     pub async fn call(&mut self, method: &str, params: &Value) -> Value {
+        answer(method, self.ask(method, params).await)
+    }
+
+    /// Err: the gateway's own `{code, message, ...}`.
+    pub async fn try_call(&mut self, method: &str, params: &Value) -> Result<Value, Value> {
+        let mut frame = self.ask(method, params).await;
+        match frame["ok"] == json!(true) {
+            true => Ok(frame["payload"].take()),
+            false => Err(frame["error"].take()),
+        }
+    }
+
+    async fn ask(&mut self, method: &str, params: &Value) -> Value {
         let id = self.send(method, params).await;
         loop {
             let frame = self.hear().await;
             if frame["id"] == id {
-                return answer(method, frame);
+                return frame;
             }
         }
     }
