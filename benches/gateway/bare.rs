@@ -53,9 +53,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bare<S> {
     /// Err: the gateway's own `{code, message, ...}`.
     pub async fn try_call(&mut self, method: &str, params: &Value) -> Result<Value, Value> {
         let mut frame = self.ask(method, params).await;
-        match frame["ok"] == json!(true) {
-            true => Ok(frame["payload"].take()),
-            false => Err(frame["error"].take()),
+        if frame["ok"] == json!(true) {
+            Ok(frame["payload"].take())
+        } else {
+            Err(frame["error"].take())
         }
     }
 
