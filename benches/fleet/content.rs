@@ -115,6 +115,7 @@ impl Objects {
             rivals: Vec::new(),
             ahead: Vec::new(),
             token: Fact::Known(TokenSecret {
+                annotations: secret.unwrap().annotations().clone(),
                 document: Document {
                     version: String::new(),
                     data: secret.unwrap().data.clone().unwrap(),
@@ -122,6 +123,7 @@ impl Objects {
                 is_ours: true,
             }),
             texts: Texts::default(),
+            syncs: Vec::new(),
             contract: Some(&V2026_9_6),
             base_url: None,
             now: Timestamp::now(),

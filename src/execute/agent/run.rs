@@ -84,9 +84,9 @@ impl Hands<'_> {
                 change,
             } => {
                 // What it is now is told by its watch, which wakes the Agent again.
-                match of_cluster(self.change_token((&secret, &version), change).await) {
-                    Answer::Done => Answer::Begun,
-                    other => other,
+                match self.change_token((&secret, &version), change).await {
+                    Ok(()) => Answer::Begun,
+                    Err(error) => of_cluster(Err(error)),
                 }
             }
             Effect::KeepReplaced(replaced) => self.keep_replaced(replaced).await,

@@ -16,7 +16,10 @@ pub const ENTRY: &str = "entry";
 
 /// Clones are the same memory.
 #[derive(Clone, Default)]
-pub struct Contests(Arc<Mutex<HashMap<ObjectRef<Agent>, BTreeMap<String, Contest>>>>);
+pub struct Contests(Arc<Mutex<HashMap<ObjectRef<Agent>, OfAgent>>>);
+
+/// By what is contested.
+type OfAgent = BTreeMap<String, Contest>;
 
 struct Contest {
     times: u32,

@@ -77,7 +77,7 @@ pub(super) fn plan(
                     hash,
                     replaces,
                     sync,
-                }))
+                }));
             }
             Step::Promise(hash) => promises.push(Action::Promise(Promise::Seed {
                 file: name.clone(),

@@ -234,10 +234,30 @@ fn rest() -> Vec<Row> {
         .shows("lookout", "AGENTS.md", "You work on the board Docks.")
         .lacks("boss", "AGENTS.md", "- lookout")
         .round(9),
-        triage("token.rotation", json!({ "token": { "rotation": "leaked" } })).idle("a new token now"),
+        triage("token.rotation", json!({ "token": { "rotation": "leaked" } }))
+            .rewritten("triage", "AGENTS.md")
+            .holds("Agent", "triage", "/status/token/rotation", json!("leaked"))
+            .round(10),
+        triage(
+            "token.overlap",
+            json!({ "token": { "overlap": "5h", "rotation": "leaked again" } }),
+        )
+        .rewritten("triage", "AGENTS.md")
+        .spans(
+            ("Agent", "triage"),
+            "/status/token/rotatedAt",
+            "/status/token/previousUntil",
+            5..=5,
+        )
+        .round(11),
+        // Up to a tenth sooner, so that not a whole fleet has its turn at once.
         triage("token.rotateEvery", json!({ "token": { "rotateEvery": "720h" } }))
-            .idle("a new token after every such time"),
-        triage("token.overlap", json!({ "token": { "overlap": "1h" } }))
-            .idle("how long the token before counts"),
+            .spans(
+                ("Agent", "triage"),
+                "/status/token/rotatedAt",
+                "/status/token/nextRotation",
+                648..=720,
+            )
+            .round(12),
     ]
 }

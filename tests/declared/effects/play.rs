@@ -169,6 +169,30 @@ async fn shown(ground: &Ground, effect: &Effect, before: &Picture, now: &Picture
                 Ok(())
             }
         }
+        Effect::Rewritten { agent, file } => {
+            if now.file(agent, file) == before.file(agent, file) {
+                Err(format!("{file} of {agent} is as it was"))
+            } else {
+                Ok(())
+            }
+        }
+        Effect::Spans { on, from, to, hours } => {
+            let object = ground.get(on.0, &on.1).await;
+            let at = |pointer: &str| -> Option<jiff::Timestamp> {
+                object.pointer(pointer)?.as_str()?.parse().ok()
+            };
+            let span = at(from)
+                .zip(at(to))
+                .map(|(from, to)| to.duration_since(from).as_hours());
+            if span.is_some_and(|span| hours.contains(&span)) && is_of_now(&object) {
+                Ok(())
+            } else {
+                Err(format!(
+                    "from {from} to {to} of {} it is {span:?} hours, not {hours:?}",
+                    on.1
+                ))
+            }
+        }
         Effect::Entry {
             agent,
             pointer,
@@ -240,14 +264,16 @@ fn beyond(rows: &[Row], before: &Picture, after: &Picture) -> Vec<String> {
     let (mut files, mut entries, mut bindings) = (BTreeSet::new(), BTreeSet::new(), false);
     for effect in rows.iter().flat_map(|row| &row.effects) {
         match effect {
-            Effect::Shows { agent, file, .. } | Effect::Lacks { agent, file, .. } => {
+            Effect::Shows { agent, file, .. }
+            | Effect::Lacks { agent, file, .. }
+            | Effect::Rewritten { agent, file } => {
                 files.insert((agent.clone(), (*file).to_owned()));
             }
             Effect::Entry { agent, .. } => {
                 entries.insert(agent.clone());
             }
             Effect::Bound { .. } => bindings = true,
-            Effect::Holds { .. } | Effect::Condition { .. } => {}
+            Effect::Holds { .. } | Effect::Spans { .. } | Effect::Condition { .. } => {}
         }
     }
     let mut faults = Vec::new();

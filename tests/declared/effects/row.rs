@@ -31,6 +31,8 @@ pub enum Effect {
         file: &'static str,
         words: String,
     },
+    /// A file holds something else, by chance: a token.
+    Rewritten { agent: String, file: &'static str },
     /// A setting of the entry in the gateway's configuration.
     Entry {
         agent: String,
@@ -44,6 +46,13 @@ pub enum Effect {
         on: (&'static str, String),
         pointer: &'static str,
         value: Value,
+    },
+    /// From one time in an object to another, in hours.
+    Spans {
+        on: (&'static str, String),
+        from: &'static str,
+        to: &'static str,
+        hours: std::ops::RangeInclusive<i64>,
     },
     Condition {
         on: (&'static str, String),
@@ -83,6 +92,22 @@ impl Row {
     pub fn lacks(self, agent: &str, file: &'static str, words: &str) -> Self {
         let (agent, words) = (agent.to_owned(), words.to_owned());
         self.with(Effect::Lacks { agent, file, words })
+    }
+
+    pub fn rewritten(self, agent: &str, file: &'static str) -> Self {
+        let agent = agent.to_owned();
+        self.with(Effect::Rewritten { agent, file })
+    }
+
+    pub fn spans(
+        self,
+        (kind, name): (&'static str, &str),
+        from: &'static str,
+        to: &'static str,
+        hours: std::ops::RangeInclusive<i64>,
+    ) -> Self {
+        let on = (kind, name.to_owned());
+        self.with(Effect::Spans { on, from, to, hours })
     }
 
     pub fn entry(self, agent: &str, pointer: &'static str, value: Value) -> Self {
@@ -142,9 +167,12 @@ impl Effect {
         match self {
             Self::Shows { agent, .. }
             | Self::Lacks { agent, .. }
+            | Self::Rewritten { agent, .. }
             | Self::Entry { agent, .. }
             | Self::Bound { agent, .. } => Some(agent),
-            Self::Holds { on, .. } | Self::Condition { on, .. } => (on.0 == "Agent").then_some(&mut on.1),
+            Self::Holds { on, .. } | Self::Spans { on, .. } | Self::Condition { on, .. } => {
+                (on.0 == "Agent").then_some(&mut on.1)
+            }
         }
     }
 }
