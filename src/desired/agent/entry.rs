@@ -25,12 +25,26 @@ pub struct WantedEntry {
     pub owned_bindings: BTreeSet<Binding>,
 }
 
-/// A status has room for 256, and the ones of before stand there beside the new ones for a while.
-const MOST_PATHS: usize = 100;
-/// The schema's limit.
+/// The schema's limits on a status: more or longer paths are owned by a level higher.
+const MOST_PATHS: usize = 200;
 const LONGEST_PATH: usize = 256;
 
 impl WantedEntry {
+    /// What it shall hold, where this is there. A key with too many settings to remember each is ours whole: what stands there
+    /// and is not wanted is one of ours that is wanted no more.
+    pub fn over(&self, there: Option<&Entry>) -> Entry {
+        let mut fields = self.fields.clone();
+        let is_owned = |key: &String| self.paths.contains(&escaped(key));
+        for (key, wanted) in &mut fields {
+            // An object that is wanted empty is one setting, and says nothing of what else stands there.
+            let is_whole = is_owned(key) && wanted.as_object().is_some_and(|inner| !inner.is_empty());
+            if let (true, Some(found)) = (is_whole, there.and_then(|there| there.get(key))) {
+                take_out_others(wanted, found);
+            }
+        }
+        fields
+    }
+
     /// Tells one wish from another: another one is ours, whatever else has changed.
     pub fn hash(&self) -> String {
         let Self {
@@ -71,7 +85,6 @@ impl WantedEntry {
         }
         fields.retain(|_, value| !value.is_null());
         let paths = paths_of(&fields);
-        within_bounds(&paths)?;
         let gone = promises.owned_paths.iter().filter(|path| !paths.contains(*path));
         for path in gone {
             take_out(&mut fields, path);
@@ -120,37 +133,21 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// What was written must be remembered setting by setting, or it could not be taken out again without taking somebody
-/// else's along.
-fn within_bounds(paths: &BTreeSet<String>) -> Result<(), Obstacle> {
-    let refused = |why: String| {
-        Err(Obstacle::InvalidSpec {
-            field: "spec.config".to_owned(),
-            why,
-        })
-    };
-    if paths.len() > MOST_PATHS {
-        return refused(format!(
-            "with name, workspace, model and heartbeat these are {} settings, and at most {MOST_PATHS} can be kept apart from other \
-             people's: write fewer, or lists, each of which is one setting",
-            paths.len()
-        ));
-    }
-    match paths.iter().find(|path| path.len() > LONGEST_PATH) {
-        Some(long) => refused(format!(
-            "the path to a setting has at most {LONGEST_PATH} bytes, and one has {}, beginning {:?}: shorten its keys",
-            long.len(),
-            long.chars().take(40).collect::<String>()
-        )),
-        None => Ok(()),
-    }
-}
-
 /// The settings that an object holds, each by the path to it. Lists are one setting, as they are to a merge patch.
 fn paths_of(fields: &Entry) -> BTreeSet<String> {
     let mut paths = BTreeSet::new();
     for (key, value) in fields {
-        collect(&escaped(key), value, &mut paths);
+        let mut of_key = BTreeSet::new();
+        collect(&escaped(key), value, &mut of_key);
+        let too_fine = of_key.len() > MOST_PATHS / 4 || of_key.iter().any(|path| path.len() > LONGEST_PATH);
+        if too_fine {
+            of_key = BTreeSet::from([escaped(key)]);
+        }
+        paths.append(&mut of_key);
+    }
+    // The ones of before stand beside the new ones for a while, and both must fit.
+    if paths.len() > MOST_PATHS / 2 {
+        return fields.keys().map(|key| escaped(key)).collect();
     }
     paths
 }
@@ -188,6 +185,20 @@ fn take_out(fields: &mut Entry, path: &str) {
         }
     }
     at.entry(last.clone()).or_insert(Value::Null);
+}
+
+/// Only of objects: everything else is replaced whole.
+fn take_out_others(wanted: &mut Value, there: &Value) {
+    if let (Value::Object(wanted), Value::Object(there)) = (wanted, there) {
+        for (key, found) in there {
+            match wanted.get_mut(key) {
+                Some(inner) => take_out_others(inner, found),
+                None => {
+                    wanted.insert(key.clone(), Value::Null);
+                }
+            }
+        }
+    }
 }
 
 /// A dot separates keys, so a dot in a key is written `\.`, and a backslash `\\`.
@@ -280,18 +291,38 @@ mod tests {
     }
 
     #[test]
-    fn more_settings_than_can_be_remembered_are_refused() {
-        let config = |settings: usize| {
-            let many: Entry = (0..settings).map(|n| (format!("k{n}"), json!(n))).collect();
-            paths_of(&object(json!({ "tools": many })))
+    fn a_large_config_is_owned_by_its_first_key_and_one_of_its_settings_goes_all_the_same() {
+        let many: Entry = (0..300).map(|n| (format!("k{n}"), json!(n))).collect();
+        let mut fewer = many.clone();
+        fewer.remove("k7");
+        let fields = object(json!({ "tools": fewer, "name": "x" }));
+        let entry = WantedEntry {
+            paths: paths_of(&fields),
+            fields,
+            bindings: BTreeSet::new(),
+            owned_bindings: BTreeSet::new(),
         };
-        assert_eq!(within_bounds(&config(MOST_PATHS)), Ok(()));
-        let Err(Obstacle::InvalidSpec { field, why }) = within_bounds(&config(MOST_PATHS + 1)) else {
-            panic!()
+        assert_eq!(
+            entry.paths,
+            BTreeSet::from(["tools".to_owned(), "name".to_owned()])
+        );
+        let there = object(json!({ "tools": many, "name": "y", "foreign": { "a": 1 } }));
+        let over = entry.over(Some(&there));
+        assert_eq!(over["tools"]["k7"], Value::Null);
+        assert_eq!(over["tools"]["k8"], json!(8));
+        assert_eq!(over.len(), 2, "nothing of what is not ours");
+    }
+
+    #[test]
+    fn of_a_small_config_what_is_not_ours_stays() {
+        let fields = object(json!({ "tools": { "deny": ["exec"] } }));
+        let entry = WantedEntry {
+            paths: paths_of(&fields),
+            fields,
+            bindings: BTreeSet::new(),
+            owned_bindings: BTreeSet::new(),
         };
-        assert_eq!(field, "spec.config");
-        assert!(why.contains("101 settings, and at most 100"), "{why}");
-        let long = paths_of(&object(json!({ "tools": { "x".repeat(LONGEST_PATH): 1 } })));
-        assert!(within_bounds(&long).is_err());
+        let there = object(json!({ "tools": { "deny": [], "profile": "full" } }));
+        assert_eq!(entry.over(Some(&there)), entry.fields);
     }
 }

@@ -42,7 +42,7 @@ impl Wanted<'_> {
         let all: BTreeSet<Binding> = entry.bindings.iter().cloned().chain(foreign).collect();
         EntryChange {
             agent: agent.clone(),
-            fields: entry.fields.clone(),
+            fields: entry.over(self.configuration.entries.get(agent)),
             bindings: (!nothing_ours).then_some(all),
             preserved: preserved(desired),
         }
