@@ -29,6 +29,19 @@ impl Finding {
             message: message.into(),
         }
     }
+
+    /// As it was told before. None: in words that are none of ours.
+    pub fn told(condition: &Condition) -> Option<Self> {
+        let reason = Reason::ALL
+            .iter()
+            .find(|reason| reason.to_string() == condition.reason)?;
+        let truth = match condition.status.as_str() {
+            "True" => Truth::True,
+            "False" => Truth::False,
+            _ => Truth::Unknown,
+        };
+        Some(Self::new(truth, *reason, condition.message.clone()))
+    }
 }
 
 /// Writes findings over the conditions that were there before.

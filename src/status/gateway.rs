@@ -229,14 +229,23 @@ impl Findings {
             (Layer::Reachable, _) | (_, false) => Certificate::NotSeen,
             (Layer::Authenticated | Layer::Paired | Layer::Compatible, true) => Certificate::Accepted,
         };
+        // A refusal that is known from the status alone, as after a restart of ours: what was seen on the way to it still
+        // stands there, or a status would change where nothing did.
+        let told = gateway.status.as_ref().map(|status| status.conditions.as_slice());
+        let told = told.unwrap_or_default();
+        let same = find(told, condition::READY).filter(|ready| ready.reason == finding.reason.to_string());
+        let as_told = |kind: &str| {
+            same.filter(|_| !reached)
+                .and_then(|_| Finding::told(find(told, kind)?))
+        };
         let at = |this: Layer, good: fn(&Desired) -> Finding| match this.cmp(layer) {
             std::cmp::Ordering::Equal => finding.clone(),
             std::cmp::Ordering::Less if *before == Truth::True || this == Layer::Reachable && *reached => {
                 good(desired)
             }
-            std::cmp::Ordering::Less | std::cmp::Ordering::Greater => {
-                Finding::new(Truth::Unknown, Reason::NotTried, unknown.as_str())
-            }
+            std::cmp::Ordering::Less => as_told(this.condition())
+                .unwrap_or_else(|| Finding::new(Truth::Unknown, Reason::NotTried, unknown.as_str())),
+            std::cmp::Ordering::Greater => Finding::new(Truth::Unknown, Reason::NotTried, unknown.as_str()),
         };
         Self {
             reachable: at(Layer::Reachable, |_| {
@@ -245,7 +254,8 @@ impl Findings {
             authenticated: at(Layer::Authenticated, |_| token_accepted()),
             paired: at(Layer::Paired, paired),
             compatible: at(Layer::Compatible, |_| unchecked_version()),
-            tls_verified: tls_verified(gateway, certificate),
+            tls_verified: as_told(condition::TLS_VERIFIED)
+                .unwrap_or_else(|| tls_verified(gateway, certificate)),
             ready: Finding {
                 truth: if finding.truth == Truth::True {
                     Truth::Unknown

@@ -251,6 +251,10 @@ impl Names {
                 }
             }
         }
+        // Also where its history is gone with a session that was reset.
+        if let Some(key) = text("/status/wake/id") {
+            self.add(key, &format!("the key of the last message to {name}"));
+        }
         if let Some(request) = text("/status/device/pairingRequest/requestId") {
             self.add(request, "a pairing request");
         }

@@ -148,6 +148,25 @@ fn its_rights_are_enough_for_a_fleet_and_not_one_too_many() {
     ]);
     until("ocagent/triage", "True");
 
+    // An errand that changes tokens, and is cleared away once it is over.
+    let errand = "apiVersion: quartermaster.dev/v1alpha1\nkind: TemplateSync\nmetadata: {name: all}\n\
+                  spec: {gatewayRef: {name: harbour}, rotateTokens: true, ttlSecondsAfterFinished: 0}\n";
+    must(&cluster, &["-n", "fleet", "create", "-f", "-"], errand);
+    eventually("the errand is over and cleared away", PATIENCE, || {
+        kubectl(&["get", "ocsync", "-o", "name"])
+            .trim()
+            .is_empty()
+            .then_some(())
+    });
+    let notes = kubectl(&[
+        "get",
+        "secret",
+        "ocagent-triage-token",
+        "-o",
+        "jsonpath={.metadata.annotations}",
+    ]);
+    assert!(notes.contains("quartermaster.dev/rotation-sync"), "{notes}");
+
     // A reason that goes and comes again: its Event is counted up.
     let away = manifest(
         "away",
