@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use k8s_openapi::jiff::SignedDuration;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
 use super::contests::Contests;
 use super::seen::{OfAgent, Seen};
-use super::{Found, Line, Observed, hash};
+use super::{Found, Heard, Line, Observed, hash};
 use crate::deposits::Deposits;
 use crate::desired::agent::{Desired, Place, Text, Wish};
 use crate::fact::Fact;
@@ -38,6 +39,9 @@ pub struct Eyes<'a> {
     /// After this long everything is read anew.
     pub resync: Duration,
 }
+
+/// Whatever else goes on.
+const LOOKED_FOR_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
 pub async fn look(desired: &Desired, eyes: Eyes<'_>, token_hash: Fact<String>) -> Observed {
     let mut observed = Observed {
@@ -80,7 +84,11 @@ pub async fn look(desired: &Desired, eyes: Eyes<'_>, token_hash: Fact<String>) -
             .since
             .map(|since| eyes.resync.saturating_sub(since.elapsed()));
         observed.answers = Some(seen.ask);
-        observed.history = history(desired, place, online).await;
+        observed.history = if can_wait(desired, &observed, eyes) {
+            Fact::Unknown
+        } else {
+            history(desired, place, online, observed.promised_here).await
+        };
         observed.turn = turn(desired, &observed, eyes);
     }
     observed
@@ -207,11 +215,31 @@ fn turn(desired: &Desired, observed: &Observed, eyes: Eyes<'_>) -> Option<Durati
     let waited = waited
         .and_then(|waited| waited.try_into().ok())
         .unwrap_or_default();
-    may_send.then(|| eyes.turns.take(eyes.gateway, waited)).flatten()
+    may_send
+        .then(|| eyes.turns.take(eyes.gateway, eyes.agent, waited))
+        .flatten()
 }
 
-/// Asked only while the fate of a message is open.
-async fn history(desired: &Desired, place: &Place, online: &Online) -> Fact<InHistory> {
+/// A message that was taken does not get lost by being looked for later, while others still wait for their files: 33 agents
+/// that were awake kept 20 on a slow machine from theirs for minutes.
+fn can_wait(desired: &Desired, observed: &Observed, eyes: Eyes<'_>) -> bool {
+    let Some(wake) = &desired.promises.wake else {
+        return false;
+    };
+    let was_taken = observed
+        .said
+        .as_ref()
+        .is_some_and(|said| Some(&said.id) == wake.id.as_ref() && said.answer == Heard::Accepted);
+    let is_new = wake
+        .at
+        .as_ref()
+        .is_some_and(|at| desired.now.duration_since(at.0) < LOOKED_FOR_AFTER);
+    was_taken && is_new && eyes.turns.is_busy(eyes.gateway)
+}
+
+/// Asked only while the fate of a message is open, and not of one that nobody can have sent: while a fleet waits for its
+/// turns, its gateway has files to write.
+async fn history(desired: &Desired, place: &Place, online: &Online, promised_here: bool) -> Fact<InHistory> {
     let open = desired
         .promises
         .wake
@@ -220,6 +248,9 @@ async fn history(desired: &Desired, place: &Place, online: &Online) -> Fact<InHi
     let Some(id) = open.and_then(|wake| wake.id.as_deref()) else {
         return Fact::Unknown;
     };
+    if promised_here {
+        return Fact::Known(InHistory::NotThere);
+    }
     let session = place.session();
     match online.connection.chat_holds(online.contract, &session, id).await {
         Ok(held) => Fact::Known(held),
