@@ -202,6 +202,13 @@ fn name_of(kind: &str, object: &Value) -> String {
     }
 }
 
+fn by_name(mut told: Value) -> Value {
+    if let Value::Array(all) = &mut told {
+        all.sort_by_cached_key(Value::to_string);
+    }
+    told
+}
+
 fn last(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
@@ -308,6 +315,8 @@ impl Names {
                         "timestamp" | "bootId" | "lastTouchedAt" | "seq" => json!("<of chance>"),
                         // Of settings with ids in them: that there is one is what counts.
                         "hash" if is_entry => json!("<the hash of its entry>"),
+                        // As they were done, and several are at it at once.
+                        "synced" | "errors" => by_name(self.normalised(value)),
                         _ => self.normalised(value),
                     };
                     Some((self.tell(&key), value))

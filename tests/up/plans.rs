@@ -22,6 +22,13 @@ fn versions(desk: &Desk) -> Vec<(String, String)> {
     each.collect()
 }
 
+/// One thread makes them, and each takes it a while.
+fn all_hashed(desk: &Desk) -> bool {
+    let list: Value = serde_json::from_str(&desk.run(&["get", "ocagent", "-o", "json"]).done()).unwrap();
+    let mut agents = list["items"].as_array().unwrap().iter();
+    agents.all(|agent| agent["status"]["token"]["hash"].is_string())
+}
+
 /// The folder of triage's files, as the demo says it.
 fn workspace(said: &str) -> PathBuf {
     let (_, rest) = said.split_once("echo \"I was here\" >> ").unwrap();
@@ -35,11 +42,11 @@ fn it_says_what_would_change_and_changes_nothing() {
     let up = desk.up(&["--demo"]);
     up.until("Ctrl-C stops it");
     let workspace = workspace(&up.out());
-    // The last wakes are sent when all is Ready already, and are told after that.
+    // The last wakes are sent when all is Ready already, and are told after that; the tokens' hashes come last of all.
     let settled = eventually("nothing is left to do", || {
         let before = versions(&desk);
         let plan = desk.run(&["plan"]);
-        (plan.code == Some(0) && versions(&desk) == before).then_some(plan)
+        (plan.code == Some(0) && all_hashed(&desk) && versions(&desk) == before).then_some(plan)
     });
     settled.is(
         0,
