@@ -113,6 +113,7 @@ impl Objects {
             team: team.cloned().chain(is_main.then(|| Arc::clone(agent))).collect(),
             boards: if is_main { self.boards.clone() } else { Vec::new() },
             rivals: Vec::new(),
+            workspace_rivals: Vec::new(),
             ahead: Vec::new(),
             token: Fact::Known(TokenSecret {
                 annotations: secret.unwrap().annotations().clone(),

@@ -13,7 +13,7 @@ use kube::{Resource, ResourceExt};
 
 use super::index::{Index, Key};
 use super::{Cluster, Scope, Touch};
-use crate::desired::agent::snapshot::{config_maps, wants_a_soul};
+use crate::desired::agent::snapshot::{Claim, claims, config_maps, wants_a_soul};
 use crate::fact::Fact;
 use crate::resource::{Agent, Board, Gateway, TemplateSync};
 
@@ -57,7 +57,7 @@ enum AgentWord {
     /// Without a board between: a Main's, or where the agent was provisioned.
     Gateway(Key),
     /// In whichever namespace: the same real gateway may be meant.
-    Id(String),
+    Claim(Claim),
     ConfigMap(Key),
     /// Looks through the souls directories of this namespace.
     Souls(String),
@@ -208,13 +208,9 @@ impl Stores {
         )
     }
 
-    /// The Agents that ask for this id, or hold it, in all namespaces that are looked at; by namespace and name.
-    pub fn claiming(&self, agent_id: &str) -> Vec<Arc<Agent>> {
-        many(
-            &self.agents,
-            &self.agent_index,
-            &AgentWord::Id(agent_id.to_owned()),
-        )
+    /// The Agents that ask for it, or hold it, in all namespaces that are looked at; by namespace and name.
+    pub fn claiming(&self, claim: &Claim) -> Vec<Arc<Agent>> {
+        many(&self.agents, &self.agent_index, &AgentWord::Claim(claim.clone()))
     }
 
     /// The Agents that refer to this ConfigMap themselves.
@@ -346,19 +342,14 @@ fn agent_words(agent: &Agent) -> BTreeSet<AgentWord> {
     let asked = spec.gateway_ref.iter().map(|gateway| &gateway.name);
     let bound = binding.iter().map(|binding| &binding.gateway.name);
     let gateways = asked.chain(bound).map(|name| AgentWord::Gateway(here(name)));
-    let held = binding.iter().map(|binding| &binding.agent_id);
-    let ids = spec
-        .agent_id
-        .iter()
-        .chain(held)
-        .map(|id| AgentWord::Id(id.clone()));
+    let claims = claims(agent).into_iter().map(AgentWord::Claim);
     let texts = config_maps(agent, None)
         .into_iter()
         .map(|name| AgentWord::ConfigMap(here(&name)));
     let souls = wants_a_soul(agent).then(|| AgentWord::Souls(namespace.clone()));
     board
         .chain(gateways)
-        .chain(ids)
+        .chain(claims)
         .chain(texts)
         .chain(souls)
         .collect()

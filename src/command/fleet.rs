@@ -262,6 +262,7 @@ impl Fleet {
             team,
             boards,
             rivals: Vec::new(),
+            workspace_rivals: Vec::new(),
             ahead: Vec::new(),
             token: Fact::Absent,
             texts: self.texts(namespace, agent, gateway.map(|gateway| &**gateway)),

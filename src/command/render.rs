@@ -347,6 +347,7 @@ fn in_words(obstacle: &Obstacle, looked: &str) -> String {
         | Obstacle::LeadConflict { .. }
         | Obstacle::CapacityExceeded { .. }
         | Obstacle::AgentIdTaken { .. }
+        | Obstacle::WorkspaceTaken { .. }
         | Obstacle::MoveNotSupported { .. }
         | Obstacle::GatewayReplaced { .. }
         | Obstacle::SecretConflict { .. }

@@ -18,7 +18,7 @@ use super::World;
 use crate::authenticator::Authenticator;
 use crate::cluster::{self, Cluster, Scope, Touch};
 use crate::deposits::Deposits;
-use crate::desired::agent::snapshot::{config_maps, gateway_of, token_secret, wants_a_soul};
+use crate::desired::agent::snapshot::{Claim, claims, config_maps, gateway_of, token_secret, wants_a_soul};
 use crate::desired::agent::{Desired, Snapshot, Texts};
 pub use crate::execute::agent::hashes::COST as TOKEN_COST;
 use crate::execute::agent::hashes::Hashes;
@@ -228,6 +228,7 @@ pub async fn snapshot(agent: Arc<Agent>, world: &World) -> Snapshot {
         .and_then(|gateway| contract(gateway, world));
     Snapshot {
         rivals: rivals(&agent, known_gateway.as_deref(), world),
+        workspace_rivals: workspace_rivals(&agent, known_gateway.as_deref(), world),
         ahead: ahead(&agent, &team, &gateway_name, world),
         board,
         gateway,
@@ -271,23 +272,40 @@ fn contract(gateway: &Gateway, world: &World) -> Option<&'static Contract> {
 
 /// Of two objects that mean one agent only one may have it: those that name its id, at the same url.
 fn rivals(agent: &Agent, gateway: Option<&Gateway>, world: &World) -> Vec<Arc<Agent>> {
-    let status = agent.status.as_ref();
-    let bound = status
-        .and_then(|status| status.binding.as_ref())
-        .map(|it| it.agent_id.as_str());
-    let derived = || match agent.spec.role {
-        Role::Worker => agent.uid().map(|uid| format!("mc-{uid}")),
+    let ids = claims(agent).into_iter().filter(|claim| match claim {
+        Claim::Id(_) => true,
+        Claim::Workspace(_) => false,
+    });
+    let derived = match agent.spec.role {
+        Role::Worker => agent.uid().map(|uid| Claim::Id(format!("mc-{uid}"))),
         // Leads of one board are ranked among themselves.
         Role::Lead | Role::Main => None,
     };
-    let id = bound
-        .map(str::to_owned)
-        .or_else(|| agent.spec.agent_id.clone())
-        .or_else(derived);
-    let (Some(id), Some(gateway)) = (id, gateway) else {
+    // One that is bound names its own, and no other.
+    let id = ids.last().or(derived);
+    claiming(id, agent, gateway, world)
+}
+
+/// Nor may two have one workspace.
+fn workspace_rivals(agent: &Agent, gateway: Option<&Gateway>, world: &World) -> Vec<Arc<Agent>> {
+    let workspaces = claims(agent).into_iter().filter(|claim| match claim {
+        Claim::Id(_) => false,
+        Claim::Workspace(_) => true,
+    });
+    claiming(workspaces.last(), agent, gateway, world)
+}
+
+/// Others that claim it at the same url.
+fn claiming(
+    claim: Option<Claim>,
+    agent: &Agent,
+    gateway: Option<&Gateway>,
+    world: &World,
+) -> Vec<Arc<Agent>> {
+    let (Some(claim), Some(gateway)) = (claim, gateway) else {
         return Vec::new();
     };
-    let claiming = world.stores.claiming(&id).into_iter();
+    let claiming = world.stores.claiming(&claim).into_iter();
     let others = claiming.filter(|other| other.uid() != agent.uid());
     others
         .filter(|other| {

@@ -20,6 +20,7 @@ use super::World;
 use super::gathered::Gathered;
 use crate::cluster::{Stores, Touch, Touches};
 use crate::desired;
+use crate::desired::agent::snapshot::{Claim, claims};
 use crate::resource::agent::{Lifecycle, Phase, Role};
 use crate::resource::{Agent, Board, Gateway, TemplateSync, condition, names};
 use crate::sessions::Said;
@@ -95,7 +96,7 @@ enum Who {
     WaitingOf(ObjectRef<Board>),
     MainOf(ObjectRef<Gateway>),
     AllOf(ObjectRef<Gateway>),
-    Claiming(String),
+    Claiming(Claim),
     /// Its TemplateSyncs that have not ended.
     SyncsOf(ObjectRef<Gateway>),
 }
@@ -132,7 +133,7 @@ struct AgentFace {
     board: Option<String>,
     /// By name, without those that only its Board names.
     gateways: BTreeSet<String>,
-    ids: BTreeSet<String>,
+    claims: BTreeSet<Claim>,
     /// Hash over what a lead tells of it.
     listed: u64,
     /// What decides who else has a place.
@@ -355,14 +356,14 @@ impl Desk {
         let main_of = key.name.strip_suffix("-main");
         let main_of = main_of.map(|gateway| ObjectRef::new(gateway).within(&within));
         self.later.name(main_of.map(Who::Gateway));
-        let ids = |face: Option<&AgentFace>| face.map(|face| face.ids.clone()).unwrap_or_default();
-        let (had, has) = (ids(before), ids(now));
+        let claims = |face: Option<&AgentFace>| face.map(|face| face.claims.clone()).unwrap_or_default();
+        let (had, has) = (claims(before), claims(now));
         let let_go = had.difference(&has).cloned();
         // Who asked later than this one may have asked before it was seen; mostly nobody else asks at all.
         let stores = &self.stores;
         let taken = has
             .difference(&had)
-            .filter(|id| stores.claiming(id).len() > 1)
+            .filter(|claim| stores.claiming(claim).len() > 1)
             .cloned();
         self.later.name(let_go.chain(taken).map(Who::Claiming));
     }
@@ -503,8 +504,8 @@ impl Desk {
                         }
                     }
                 }
-                Who::Claiming(id) => {
-                    for agent in self.stores.claiming(&id) {
+                Who::Claiming(claim) => {
+                    for agent in self.stores.claiming(&claim) {
                         self.wake_agent(ObjectRef::from_obj(agent.as_ref()));
                     }
                 }
@@ -642,7 +643,7 @@ impl AgentFace {
                 desired::roster::is_ready(agent),
                 status.and_then(|status| status.phase),
             ),
-            ids: spec.agent_id.clone().into_iter().chain(held).collect(),
+            claims: claims(agent),
             syncs: hash(&syncs.unwrap_or_default()),
         }
     }

@@ -114,6 +114,7 @@ pub enum Reason {
     LeadConflict,
     CapacityExceeded,
     AgentIdTaken,
+    WorkspaceTaken,
     SoulNotFound,
     MoveNotSupported,
     GatewayReplaced,
@@ -240,6 +241,7 @@ impl Reason {
         Self::LeadConflict,
         Self::CapacityExceeded,
         Self::AgentIdTaken,
+        Self::WorkspaceTaken,
         Self::SoulNotFound,
         Self::MoveNotSupported,
         Self::GatewayReplaced,
@@ -348,6 +350,7 @@ impl Reason {
             | Self::LeadConflict
             | Self::CapacityExceeded
             | Self::AgentIdTaken
+            | Self::WorkspaceTaken
             | Self::SoulNotFound => Remedy::Wait,
             Self::InvalidSpec
             | Self::TokenInvalid

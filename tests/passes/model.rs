@@ -383,6 +383,7 @@ impl Model {
             team: vec![Arc::clone(&agent)],
             boards: Vec::new(),
             rivals: self.rival.iter().cloned().collect(),
+            workspace_rivals: Vec::new(),
             ahead: Vec::new(),
             token: match &self.secret {
                 _ if self.blind.iter().any(|blind| matches!(blind, Blind::Secret(_))) => Fact::Unknown,

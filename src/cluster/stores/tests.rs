@@ -182,9 +182,27 @@ fn who_asks_for_an_id_and_who_holds_it_are_found_in_every_namespace() {
         }),
         agent("neither", bound("harbour", "mc-1")),
     ]);
-    assert_eq!(names(&fed.stores.claiming("triage")), ["asks", "holds"]);
+    let triage = Claim::Id("triage".to_owned());
+    assert_eq!(names(&fed.stores.claiming(&triage)), ["asks", "holds"]);
     fed.agent(agent("holds", |_| {}));
-    assert_eq!(names(&fed.stores.claiming("triage")), ["asks"]);
+    assert_eq!(names(&fed.stores.claiming(&triage)), ["asks"]);
+}
+
+#[test]
+fn who_asks_for_a_workspace_and_who_holds_it_are_found_whatever_slash_it_ends_with() {
+    let mut fed = Fed::new();
+    fed.agents(vec![
+        agent("holds", |agent| {
+            bound("harbour", "mc-1")(agent);
+            if let Some(binding) = agent.status.as_mut().and_then(|status| status.binding.as_mut()) {
+                binding.workspace = "/w/desk".into();
+            }
+        }),
+        agent("asks", |agent| agent.spec.workspace = Some("/w/desk/".into())),
+        agent("neither", |agent| agent.spec.workspace = Some("/w/desk-2".into())),
+    ]);
+    let desk = Claim::Workspace("/w/desk".to_owned());
+    assert_eq!(names(&fed.stores.claiming(&desk)), ["asks", "holds"]);
 }
 
 #[test]

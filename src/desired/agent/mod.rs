@@ -243,10 +243,24 @@ fn admitted(snapshot: &Snapshot, place: &Place, wish: &Wish) -> Result<(), Obsta
     match snapshot.rivals.iter().find(|rival| ranks_before(rival, agent)) {
         Some(rival) => Err(Obstacle::AgentIdTaken {
             id: place.agent.to_string(),
-            by: format!("{}/{}", rival.namespace().unwrap_or_default(), rival.name_any()),
+            by: full_name(rival),
+        }),
+        None => Ok(()),
+    }?;
+    // Whoever is retired has nothing written there until it is back, and then comes last.
+    let lives_there = |rival: &Agent| rival.spec.lifecycle != Lifecycle::Retired || is_provisioned(rival);
+    let mut others = snapshot.workspace_rivals.iter();
+    match others.find(|rival| lives_there(rival) && ranks_before(rival, agent)) {
+        Some(rival) => Err(Obstacle::WorkspaceTaken {
+            workspace: place.workspace.clone(),
+            by: full_name(rival),
         }),
         None => Ok(()),
     }
+}
+
+fn full_name(agent: &Agent) -> String {
+    format!("{}/{}", agent.namespace().unwrap_or_default(), agent.name_any())
 }
 
 /// By one that stays: of two that go, one must still clean up.

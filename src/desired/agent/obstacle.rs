@@ -35,6 +35,11 @@ pub enum Obstacle {
         id: String,
         by: String,
     },
+    /// Another Agent of this gateway lives in this folder, or was first to ask for it.
+    WorkspaceTaken {
+        workspace: String,
+        by: String,
+    },
     /// The board that it moved to belongs to another gateway.
     MoveNotSupported {
         from: String,

@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub boards: Vec<Arc<Board>>,
     /// Other Agents at the same gateway that hold, or ask for, the agent id which this one would have.
     pub rivals: Vec<Arc<Agent>>,
+    /// The same of the workspace: two in one would write over each other's files for ever.
+    pub workspace_rivals: Vec<Arc<Agent>>,
     /// Agents that are being deleted and go before this one, by name: workers before their lead, all before the main agent.
     pub ahead: Vec<String>,
     /// The Secret `ocagent-<name>-token`.
@@ -64,6 +66,39 @@ impl Default for Texts {
             souls: Fact::Unknown,
         }
     }
+}
+
+/// What only one Agent of a gateway may have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Claim {
+    Id(String),
+    /// Without a slash at its end.
+    Workspace(String),
+}
+
+impl Claim {
+    fn workspace(path: &str) -> Self {
+        Self::Workspace(path.trim_end_matches('/').to_owned())
+    }
+}
+
+/// What an Agent asks for by name, and what it holds.
+pub fn claims(agent: &Agent) -> BTreeSet<Claim> {
+    let binding = agent.status.as_ref().and_then(|status| status.binding.as_ref());
+    let ids = agent
+        .spec
+        .agent_id
+        .iter()
+        .chain(binding.map(|binding| &binding.agent_id));
+    let workspaces = agent
+        .spec
+        .workspace
+        .iter()
+        .chain(binding.map(|binding| &binding.workspace));
+    ids.cloned()
+        .map(Claim::Id)
+        .chain(workspaces.map(|path| Claim::workspace(path)))
+        .collect()
 }
 
 /// The name of the Secret that holds this Agent's token.

@@ -327,6 +327,12 @@ pub(super) fn of_obstacle(obstacle: &Obstacle) -> (Reason, String) {
                 "agent {id} of this gateway belongs to Agent {by}: give another spec.agentId, or delete that one"
             ),
         ),
+        Obstacle::WorkspaceTaken { workspace, by } => (
+            Reason::WorkspaceTaken,
+            format!(
+                "{workspace} is the workspace of Agent {by}, and two agents would write over each other's files: create this one with another spec.workspace, or delete that one"
+            ),
+        ),
         Obstacle::MoveNotSupported { from, to } => (
             Reason::MoveNotSupported,
             format!(

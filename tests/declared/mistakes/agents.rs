@@ -127,6 +127,17 @@ fn places() -> Vec<Mistake> {
         .says(&["/is-taken"])
         .mend(vec![delete("Agent", "is-taken")]),
         Mistake::of_agent(
+            "moves-in",
+            vec![
+                agent("lives-there", json!({ "workspace": "/w/desk" })),
+                ready("Agent", "lives-there"),
+                agent("moves-in", json!({ "workspace": "/w/desk/" })),
+            ],
+            "WorkspaceTaken",
+        )
+        .says(&["/w/desk/", "/lives-there", "another spec.workspace"])
+        .mend(vec![delete("Agent", "lives-there")]),
+        Mistake::of_agent(
             "moves-away",
             vec![
                 gateway("other-side", json!({})),
