@@ -287,7 +287,7 @@ fn tell(parts: &[Part]) -> anyhow::Result<()> {
                 }
                 Change::NewFile { .. } | Change::File { .. } => files += 1,
                 Change::Wake => wakes += 1,
-                Change::MintToken | Change::ResetSession => {}
+                Change::MintToken | Change::RotateToken | Change::ResetSession => {}
             }
         }
     }

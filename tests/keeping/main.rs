@@ -8,6 +8,8 @@
 )]
 
 mod bed;
+mod drift;
+mod dry_run;
 mod errands;
 mod held;
 mod lines;

@@ -35,6 +35,8 @@ pub enum Blocked {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     MintToken,
+    /// Another one: the one before goes after its overlap.
+    RotateToken,
     /// There is no entry yet.
     NewEntry,
     /// A setting of the entry; the values where they are no secret.
@@ -110,8 +112,10 @@ fn present(
         (Err(obstacle), _) | (_, Err(obstacle)) => return Some(Blocked::Obstacle(obstacle.clone())),
     };
     let is_due = rotation::is_due(desired) || desired.token.next.is_some();
-    if desired.token.found == Fact::Absent || is_due {
+    if desired.token.found == Fact::Absent {
         changes.push(Change::MintToken);
+    } else if is_due {
+        changes.push(Change::RotateToken);
     }
     let (Line::Up(contract), Fact::Known(configuration)) = (&observed.line, &observed.configuration) else {
         return Some(Blocked::NotLookedAt);
@@ -161,24 +165,27 @@ fn of_files(
             Some(found) => found,
             None => &Fact::Unknown,
         };
-        let wanted = match (
-            file.policy,
-            files::step(file, found, desired.promises.files.get(name), desired),
-        ) {
+        let step = files::step(file, found, desired.promises.files.get(name), desired);
+        let (wanted, is_the_agents) = match (file.policy, step) {
             (FilePolicy::Ignored, _) => continue,
             (FilePolicy::Managed | FilePolicy::SeedOnce, _) if *found == Fact::Unknown => {
                 blocked = Some(Blocked::NotLookedAt);
                 continue;
             }
             (_, Step::Nothing | Step::Drifted) => continue,
-            (_, Step::Write { content, corrects: _ } | Step::Overwrite { content, replaces: _ }) => content,
-            (_, Step::Promise(_) | Step::PromiseOver { .. }) => file.text.ours().to_owned(),
+            (_, Step::Write { content, corrects: _ }) => (content, false),
+            (_, Step::Overwrite { content, replaces: _ }) => (content, true),
+            (_, Step::Promise(_)) => (file.text.ours().to_owned(), false),
+            (_, Step::PromiseOver { .. }) => (file.text.ours().to_owned(), true),
         };
         changes.push(match found {
-            Fact::Known(Found { content, .. }) => Change::File {
-                name: name.clone(),
-                diff: Diff::between(content.as_deref().unwrap_or_default(), &wanted, desired),
-            },
+            Fact::Known(Found { content, .. }) => {
+                let diff = Diff::between(content.as_deref().unwrap_or_default(), &wanted, desired);
+                Change::File {
+                    name: name.clone(),
+                    diff: if is_the_agents { diff.without_words() } else { diff },
+                }
+            }
             Fact::Absent | Fact::Unknown => Change::NewFile {
                 name: name.clone(),
                 lines: wanted.lines().count(),
@@ -206,6 +213,14 @@ impl Diff {
             added: count(similar::ChangeTag::Insert),
             removed: count(similar::ChangeTag::Delete),
             unified: diff.unified_diff().context_radius(2).to_string(),
+        }
+    }
+
+    /// What an agent has noted is told by how much it is: it may have noted anything.
+    fn without_words(self) -> Self {
+        Self {
+            unified: String::new(),
+            ..self
         }
     }
 }
@@ -267,6 +282,7 @@ impl fmt::Display for Change {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MintToken => write!(out, "+ token"),
+            Self::RotateToken => write!(out, "~ token"),
             Self::NewEntry => write!(out, "+ entry"),
             Self::Setting { path, from, to } => match (from, to) {
                 (Some(from), Some(to)) => write!(out, "~ entry {path} {from} -> {to}"),

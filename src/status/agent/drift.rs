@@ -71,7 +71,7 @@ pub(super) fn of(
 }
 
 /// The token by value, and whatever looks like one: an old token is no less secret.
-fn masked(text: &str, secret: Option<&str>) -> String {
+pub(super) fn masked(text: &str, secret: Option<&str>) -> String {
     // Whatever is as long and as meaningless as a token may be one: an old one, or a key that somebody has pasted.
     const SHORTEST: usize = 32;
     let mut result = String::new();

@@ -2,11 +2,12 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::drift::masked;
 use crate::desired::agent::{Desired, Snapshot, Wish};
 use crate::desired::errand::{AT_A_TIME, Errand, in_turn};
 use crate::execute::agent::{Came, Outcome};
 use crate::observed::agent::Observed;
-use crate::plan::agent::explain::{Blocked, explain};
+use crate::plan::agent::explain::{Blocked, Change, explain};
 use crate::plan::agent::{Action, Waits};
 use crate::resource::Time;
 use crate::resource::agent::{SyncState, SyncStatus};
@@ -85,13 +86,7 @@ fn came_to(
             Some(Blocked::NotLookedAt | Blocked::Obstacle(_)) => false,
             Some(Blocked::Suspended) => true,
         };
-        let lines: Vec<String> = explanation.changes.iter().map(ToString::to_string).collect();
-        let plan = if lines.is_empty() {
-            "nothing to do".to_owned()
-        } else {
-            lines.join("\n")
-        };
-        return is_known.then(|| (SyncState::Planned, None, Some(fit(&plan, LONGEST_PLAN))));
+        return is_known.then(|| (SyncState::Planned, None, Some(planned(&explanation.changes))));
     }
     let waits = match &outcome.plan.waits {
         None | Some(Waits::Wake(_) | Waits::WakeUnknown) => false,
@@ -121,6 +116,30 @@ fn came_to(
         (true, false) => Some((SyncState::Unchanged, None, None)),
         (false, _) => has_acted.then_some((SyncState::Running, None, None)),
     }
+}
+
+/// Every change by its name, and as many of the differences as there is room for.
+fn planned(changes: &[Change]) -> String {
+    if changes.is_empty() {
+        return "nothing to do".to_owned();
+    }
+    let names: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    let length = |text: &str| text.chars().count() + 1;
+    let mut room = LONGEST_PLAN.saturating_sub(names.iter().map(|name| length(name)).sum());
+    let mut lines = Vec::new();
+    for (change, name) in changes.iter().zip(names) {
+        lines.push(name);
+        let Change::File { name: _, diff } = change else {
+            continue;
+        };
+        let diff = masked(diff.unified.trim_end(), None);
+        if !diff.is_empty() && room > 1 {
+            let shown = fit(&diff, room - 1);
+            room = room.saturating_sub(length(&shown));
+            lines.push(shown);
+        }
+    }
+    fit(&lines.join("\n"), LONGEST_PLAN)
 }
 
 fn has_rotated(errand: &Errand, desired: &Desired) -> bool {
