@@ -1,8 +1,8 @@
 //! `make bench`: a fleet of 56 agents, from `kubectl apply` to all of them ready, on a real Kubernetes and real gateways.
 //! Prints a table of each part and never fails on a time; docs/performance.md says what is measured and how.
 //!
-//! `cargo bench --bench fleet -- quiet` runs the parts whose names hold that word (`speed`, `one-by-one`, `quiet`); `RUNS=9`
-//! measures more often, `MINUTES=1` is quiet for a shorter time, `WORKERS=1` has fewer agents to try it with.
+//! `cargo bench --bench fleet -- quiet` runs the parts whose names hold that word (`speed`, `one-by-one`, `quiet`, `checked`,
+//! `template`); `RUNS=9` measures more often, `MINUTES=1` is quiet for a shorter time, `WORKERS=1` has fewer agents to try it with.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -32,12 +32,14 @@ mod table;
 mod applied;
 mod by_hand;
 mod calls;
+mod checked;
 mod content;
 mod manifests;
 mod one_by_one;
 mod quiet;
 mod speed;
 mod stage;
+mod template;
 
 use bed::{Missing, shared_cluster};
 use stage::Kubernetes;
@@ -71,6 +73,14 @@ fn measured(
     runs: usize,
     minutes: usize,
 ) -> Result<(), Missing> {
+    // Needs nothing that is real.
+    if asked("template") {
+        template::measure(runtime, runs).print();
+    }
+    let others = ["speed", "one-by-one", "quiet", "checked"];
+    if !others.into_iter().any(&asked) {
+        return Ok(());
+    }
     let kubernetes = Kubernetes::prepare(shared_cluster()?, runtime);
     // Each at once, whatever becomes of the next.
     if asked("speed") {
@@ -81,6 +91,9 @@ fn measured(
     }
     if asked("quiet") {
         quiet::measure(&kubernetes, minutes)?;
+    }
+    if asked("checked") {
+        checked::measure(&kubernetes, runs)?;
     }
     Ok(())
 }

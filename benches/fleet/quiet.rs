@@ -23,16 +23,7 @@ const PATIENCE: u64 = 600;
 pub fn measure(kubernetes: &Kubernetes<'_>, minutes: usize) -> Result<(), Missing> {
     let stage = Stage::set(kubernetes, &["--leader-elect"])?;
     apply(&stage);
-    let start = Instant::now();
-    eventually("every agent is awake and every token hashed", PATIENCE, || {
-        is_settled(&stage).then_some(())
-    });
-    // What the last of these has caused is told within seconds.
-    std::thread::sleep(Duration::from_secs(15));
-    say(&format!(
-        "bench: settled {:.0} s after all were ready",
-        start.elapsed().as_secs_f64()
-    ));
+    until_settled(&stage);
 
     let (calls, passes, written) = (stage.calls(), stage.passes(), stage.api_writes().len());
     let watches =
@@ -111,6 +102,20 @@ pub fn measure(kubernetes: &Kubernetes<'_>, minutes: usize) -> Result<(), Missin
         words(&calls)
     );
     Ok(())
+}
+
+/// Every agent is awake and every token hashed.
+pub fn until_settled(stage: &Stage<'_>) {
+    let start = Instant::now();
+    eventually("every agent is awake and every token hashed", PATIENCE, || {
+        is_settled(stage).then_some(())
+    });
+    // What the last of these has caused is told within seconds.
+    std::thread::sleep(Duration::from_secs(15));
+    say(&format!(
+        "bench: settled {:.0} s after all were ready",
+        start.elapsed().as_secs_f64()
+    ));
 }
 
 fn is_settled(stage: &Stage<'_>) -> bool {

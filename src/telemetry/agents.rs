@@ -145,6 +145,14 @@ impl Agents {
         }
     }
 
+    /// The Gateway is gone: what happened in it is nobody's any more.
+    pub(super) fn forget(&self, place: [&str; 2]) {
+        // An error means that there was none.
+        self.written.remove_label_values(&place).ok();
+        self.drifted.remove_label_values(&place).ok();
+        self.ready_seconds.remove_label_values(&place).ok();
+    }
+
     /// Whoever is counted stays so until the answer is written: `answer` is called meanwhile.
     pub(super) fn counted<T>(&self, answer: impl FnOnce() -> T) -> T {
         // Of two that ask at once one would find the counts half made.

@@ -211,6 +211,8 @@ impl Metrics {
                 .remove_label_values(&labels(gateway, kind))
                 .ok();
         }
+        let namespace = gateway.namespace.as_deref().unwrap_or_default();
+        self.agents.forget([namespace, &gateway.name]);
     }
 
     pub fn gateway_call(&self, method: &str, outcome: Outcome) {

@@ -13,6 +13,7 @@ mod dry_run;
 mod errands;
 mod held;
 mod lines;
+mod repair;
 mod whole;
 
 use std::time::Duration;

@@ -3,6 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::drift::masked;
+use super::words::token_unreadable;
 use crate::desired::agent::{Desired, Snapshot, Wish};
 use crate::desired::errand::{AT_A_TIME, Errand, in_turn};
 use crate::execute::agent::{Came, Outcome};
@@ -76,7 +77,11 @@ fn came_to(
     // What only a person can mend is not waited for; the rest is, until the TemplateSync's own deadline.
     let is_hopeless = ready.truth == Truth::False && ready.reason.remedy() == Remedy::Person;
     if is_hopeless {
-        return Some((SyncState::Failed, Some(fit(&ready.message, LONGEST_ERROR)), None));
+        let error = match &outcome.plan.waits {
+            Some(Waits::TokenLost) => token_unreadable(&desired.name),
+            Some(_) | None => fit(&ready.message, LONGEST_ERROR),
+        };
+        return Some((SyncState::Failed, Some(error), None));
     }
     let was_read = observed.answers.as_deref() == Some(desired.ask.as_str());
     if errand.dry_run {

@@ -207,10 +207,10 @@ fn of_waits(snapshot: &Snapshot, desired: &Desired, observed: &Observed, waits: 
         Waits::TokenLost => no(
             Reason::TokenLost,
             format!(
-                "unable to read AUTH_TOKEN from TOOLS.md (agent: {}, run with rotate_tokens=true): Secret {} is gone and \
-                 the agent's files do not have the token; restore the Secret, or ask for a new token with a TemplateSync \
-                 with rotateTokens",
-                desired.name, desired.token.secret
+                "{}: Secret {} is gone and the agent's files do not have the token; restore the Secret, or ask for a new \
+                 token with a TemplateSync with rotateTokens",
+                token_unreadable(&desired.name),
+                desired.token.secret
             ),
         ),
         Waits::Ahead(names) => no(
@@ -500,6 +500,11 @@ pub(super) fn files_in_sync(desired: &Desired, files: &[FileStatus], ready: &Fin
         Ok(_) | Err(_) => "every file is as wanted".to_owned(),
     };
     Finding::new(Truth::True, Reason::InSync, message)
+}
+
+/// The words that scripts look for.
+pub(super) fn token_unreadable(agent: &str) -> String {
+    format!("unable to read AUTH_TOKEN from TOOLS.md (agent: {agent}, run with rotate_tokens=true)")
 }
 
 pub(super) fn token_current(desired: &Desired, files: &[FileStatus], outcome: &Outcome) -> Finding {

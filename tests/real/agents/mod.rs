@@ -3,6 +3,7 @@
 //! hand, and deleted.
 
 pub mod disk;
+mod syncs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

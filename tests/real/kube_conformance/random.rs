@@ -422,8 +422,7 @@ impl<'a> Pair<'a> {
 
     async fn end(&self) {
         for half in &self.halves {
-            let path = format!("/api/v1/namespaces/{}", self.namespace);
-            half.side.ask("DELETE", &path, &[], Vec::new()).await;
+            half.side.end(&self.namespace).await;
         }
     }
 }

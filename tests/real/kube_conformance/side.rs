@@ -36,6 +36,17 @@ const HEADERS: [&str; 4] = ["content-type", "warning", "retry-after", "allow"];
 const LONGEST: Duration = Duration::from_secs(20);
 const LARGEST: usize = 64 << 20;
 
+/// What the cases put finalizers on.
+const HELD: [&str; 7] = [
+    "/api/v1/namespaces/{}/configmaps",
+    "/api/v1/namespaces/{}/secrets",
+    "/apis/coordination.k8s.io/v1/namespaces/{}/leases",
+    "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
+    "/apis/quartermaster.dev/v1alpha1/namespaces/{}/agents",
+    "/apis/quartermaster.dev/v1alpha1/namespaces/{}/boards",
+    "/apis/quartermaster.dev/v1alpha1/namespaces/{}/gateways",
+];
+
 impl Side {
     pub async fn of(kubeconfig: &std::path::Path) -> Self {
         let read = kube::config::Kubeconfig::read_from(kubeconfig).unwrap();
@@ -75,9 +86,32 @@ impl Side {
             }
             answers.push(answer);
         }
+        self.end(namespace).await;
+        answers
+    }
+
+    /// With whatever would keep it from ending: a namespace that cannot end is looked at by the controller manager again and
+    /// again, and a hundred of them cost a core.
+    pub async fn end(&self, namespace: &str) {
         let path = format!("/api/v1/namespaces/{namespace}");
         self.ask("DELETE", &path, &[], Vec::new()).await;
-        answers
+        for kind in HELD {
+            let kind = kind.replace("{}", namespace);
+            let held = self.ask("GET", &kind, &[], Vec::new()).await;
+            let held = held.body["items"].as_array().cloned().unwrap_or_default();
+            for object in held
+                .iter()
+                .filter(|object| object["metadata"]["finalizers"].is_array())
+            {
+                let path = format!("{kind}/{}", object["metadata"]["name"].as_str().unwrap());
+                let merge = (
+                    "Content-Type".to_owned(),
+                    "application/merge-patch+json".to_owned(),
+                );
+                let free = br#"{"metadata":{"finalizers":null}}"#.to_vec();
+                self.ask("PATCH", &path, &[merge], free).await;
+            }
+        }
     }
 
     async fn step(

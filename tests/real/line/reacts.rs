@@ -97,13 +97,15 @@ fn what_changes_in_the_cluster_is_noticed() {
     });
     step("both annotations");
 
-    line.must(&["delete", "ocgw", "harbour", "--timeout=20s"]);
+    line.must(&["delete", "ocgw", "harbour", "--timeout=120s"]);
     eventually("its metrics are gone", 20, || {
-        (!line
-            .metrics()
+        let metrics = line.metrics();
+        let left = metrics
             .keys()
-            .any(|series| series.contains("gateway=\"harbour\"")))
-        .then_some(())
+            .find(|series| series.contains("gateway=\"harbour\""));
+        left.inspect(|series| evidence::say(&format!("still there: {series}")))
+            .is_none()
+            .then_some(())
     });
     step("deletion");
 
@@ -166,7 +168,7 @@ fn a_starting_gateway_is_waited_for() {
         std::thread::scope(|scope| {
             let asking = scope.spawn(|| {
                 let mut asked = 0;
-                eventually("it is connected again", 120, || {
+                eventually("it is connected again", 300, || {
                     asked += 1;
                     line.annotate(
                         "harbour",
