@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::blame::guilty;
 use super::budget::Spending;
@@ -49,8 +49,11 @@ struct Memory {
     check: Check,
 }
 
-/// Longer costs more than a second write would; shorter misses what a `kubectl apply -f` brings together.
-const WINDOW: Duration = Duration::from_millis(150);
+/// Nobody has come for so long: those who belong together are all there.
+const GAP: Duration = Duration::from_millis(150);
+/// However many still come. The agents of a `kubectl apply -f` come for two seconds, since each has a Secret and a status to be
+/// written first; a second write for the later ones costs a gateway of 56 more than the wait.
+const LONGEST_GATHERING: Duration = Duration::from_secs(3);
 /// Whoever comes later waits outside.
 const MOST_WAITING: usize = 10 * LARGEST;
 /// Conflicts, lost answers, a spent budget: so many tries in a row, then each depositor decides for itself.
@@ -104,6 +107,18 @@ impl Progress {
     }
 }
 
+/// Whoever comes within moments of the one before.
+async fn gather(waiting: &mut VecDeque<Deposit>, taken: &mut mpsc::Receiver<Deposit>) {
+    let until = Instant::now() + LONGEST_GATHERING;
+    while waiting.len() < LARGEST {
+        let gap = (Instant::now() + GAP).min(until);
+        match timeout_at(gap, taken.recv()).await {
+            Ok(Some(deposit)) => waiting.push_back(deposit),
+            Ok(None) | Err(_) => return,
+        }
+    }
+}
+
 impl Memory {
     fn of(at: Address) -> Self {
         Self {
@@ -142,7 +157,7 @@ impl Committer {
             if waiting.is_empty() {
                 let Some(first) = taken.recv().await else { return };
                 waiting.push_back(first);
-                sleep(WINDOW).await;
+                gather(&mut waiting, &mut taken).await;
             }
             while waiting.len() < MOST_WAITING
                 && let Ok(deposit) = taken.try_recv()

@@ -1,8 +1,8 @@
 //! Group commit: however many agents want their entry changed, one write carries them all.
 //!
 //! A gateway has one configuration, one write lock, a write budget, and on 2026.9.6 each write costs a second whatever it
-//! holds: 56 entries in one patch take 4.6 s, in four patches 7. So changes that arrive within a short window, or while
-//! a commit is in flight, leave together. Each depositor gets its own result. A change is never applied on a guess: the
+//! holds: 56 entries in one patch take 4.6 s, in four patches 7. So changes that arrive within moments of one another, or
+//! while a commit is in flight, leave together. Each depositor gets its own result. A change is never applied on a guess: the
 //! patch is the difference to a reading, it names that reading's hash, and after a lost answer the configuration is read
 //! again before anything else is said or done.
 //!
