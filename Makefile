@@ -28,6 +28,7 @@ STEPS ?= 50000
 soak:
 	ROUNDS=$(ROUNDS) cargo test --test kill -- --nocapture
 	ROUNDS=$(ROUNDS) cargo test --test crashes -- --nocapture
+	ROTATIONS=$(ROUNDS) cargo test --test rotations -- --nocapture
 	ROUNDS=$(ROUNDS) cargo test --test durable kills -- --nocapture
 	ROUNDS=$(ROUNDS) cargo test --test real kill:: -- --nocapture
 	ROUNDS=$(ROUNDS) cargo test --test real crashes:: -- --nocapture

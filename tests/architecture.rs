@@ -33,7 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("execute",    &["resource", "gateway", "desired", "observed", "plan", "cluster", "sessions", "deposits", "turns", "fact"]),
     ("status",     &["resource", "fact", "gateway", "template", "desired", "observed", "plan", "execute"]),
     ("cluster",    &["resource", "fact", "desired", "status", "telemetry"]),
-    ("authenticator", &["resource", "desired"]),
+    ("authenticator", &["resource", "fact", "desired"]),
     ("controller", &["authenticator", "resource", "fact", "gateway", "desired", "observed", "plan", "execute", "status", "cluster", "sessions", "deposits", "turns", "telemetry"]),
     ("http",       &["cluster", "telemetry"]),
     ("telemetry",  &["resource", "gateway"]),

@@ -19,6 +19,9 @@ pub(super) struct Index {
 
 type Key = (String, String);
 
+/// Whose token it is, and which of its tokens.
+pub(super) type Found = (Owner, Which);
+
 struct Entry {
     secret: Key,
     owner: Owner,
@@ -26,6 +29,14 @@ struct Entry {
 }
 
 impl Index {
+    pub(super) fn of<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Self {
+        let mut index = Self::default();
+        for secret in secrets {
+            index.put(secret);
+        }
+        index
+    }
+
     pub(super) fn put(&mut self, secret: &Secret) {
         self.take(secret);
         let Some((owner, all)) = kept(secret) else {
@@ -61,7 +72,7 @@ impl Index {
     }
 
     /// Where one stands for it in several ways, as the one that is in force.
-    pub(super) fn find(&self, token: &AgentToken, now: Timestamp) -> Result<(Owner, Which), Refused> {
+    pub(super) fn find(&self, token: &AgentToken, now: Timestamp) -> Result<Found, Refused> {
         let entries = self.tokens.get(&token.fingerprint()).ok_or(Refused::Unknown)?;
         let good: Vec<&Entry> = entries
             .iter()

@@ -1,10 +1,12 @@
 //! Whose token is it? Agents prove who they are to us with the token that stands in their files; the Secrets that these are
 //! kept in are the only truth. Three steps, the cheap ones first: the shape of what was presented, the index, and once for
 //! each token the bcrypt hash of the Agent's status. So neither a flood of guesses nor an agent that reports every second
-//! costs more than a SHA-256 each: bcrypt, a third of a second, is reached by a token that is known alone.
+//! costs more than a SHA-256 each: bcrypt, a third of a second, is reached by a token that is known alone. A guess also waits
+//! for a list of the Secrets ([`late`]), one for all guesses of five seconds: the index may not have heard of a token yet.
 
 mod index;
 mod kept;
+mod late;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,9 +17,11 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::desired::agent::AgentToken;
+use crate::fact::Fact;
 use crate::resource::Agent;
-use index::Index;
+use index::{Found, Index};
 pub use kept::Which;
+use late::Late;
 
 /// Clones are the same. It follows the Secrets by what it is told of them: [`put`](Self::put), [`take`](Self::take) and
 /// [`replace`](Self::replace).
@@ -27,6 +31,7 @@ pub struct Authenticator(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     index: RwLock<Index>,
+    late: Late,
     /// What bcrypt said of a token, by fingerprint, and of which hash it said so.
     checked: Mutex<HashMap<String, Checked>>,
     /// One check at a time: each takes all of a core.
@@ -53,13 +58,16 @@ pub struct Owner {
     pub uid: String,
 }
 
-/// Why nobody is let in. For the log: who asks is told no more than that it was refused.
+/// Why nobody is let in. For the log: who asks is told no more than that it was refused; or to ask again, if it is `NotYet`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error("what was presented is no agent token")]
     Malformed,
     #[error("no agent has this token, or has it any longer")]
     Unknown,
+    /// No refusal: an agent that is told that its token is wrong may never come back.
+    #[error("whose token it is could not be found out: the API server does not answer, or was not read yet")]
+    NotYet,
     #[error(
         "several agents have this token: delete all of their token Secrets but one, and new ones are made"
     )]
@@ -71,25 +79,39 @@ pub enum Refused {
 }
 
 impl Authenticator {
-    /// `agent`: the Agent of this namespace and name, if there is one. `now`: a token that was replaced counts for a while.
+    /// `agent`: the Agent of this namespace and name. `now`: a token that was replaced counts for a while. `secrets`: all token
+    /// Secrets, as the API server has them by the time that it is asked; it is asked only where the index does not know the
+    /// token. None: it did not say.
     pub async fn whose(
         &self,
         presented: &str,
         now: Timestamp,
-        agent: impl FnOnce(&Owner) -> Option<Arc<Agent>>,
+        agent: impl FnOnce(&Owner) -> Fact<Arc<Agent>>,
+        secrets: impl Future<Output = Option<Vec<Secret>>>,
     ) -> Result<Authenticated, Refused> {
         let token = parse(presented)?;
-        let (owner, which) = {
-            let index = self.0.index.read().unwrap_or_else(PoisonError::into_inner);
-            index.find(&token, now)?
+        let again = || self.find(&token, now);
+        let mut found = again();
+        if found == Err(Refused::Unknown) {
+            let listed = |index: &Index| index.find(&token, now);
+            found = self.0.late.find(secrets, again, listed).await;
+        }
+        let (owner, which) = found?;
+        let agent = match agent(&owner) {
+            Fact::Known(agent) if agent.uid().as_ref() == Some(&owner.uid) => agent,
+            Fact::Known(_) | Fact::Absent => return Err(Refused::AgentGone),
+            Fact::Unknown => return Err(Refused::NotYet),
         };
-        let agent = agent(&owner)
-            .filter(|agent| agent.uid().as_ref() == Some(&owner.uid))
-            .ok_or(Refused::AgentGone)?;
         if let Some(hash) = hash_of(&agent, &token) {
             self.check(token, hash).await?;
         }
         Ok(Authenticated { agent, which })
+    }
+
+    /// As far as the watch has told.
+    fn find(&self, token: &AgentToken, now: Timestamp) -> Result<Found, Refused> {
+        let index = self.0.index.read().unwrap_or_else(PoisonError::into_inner);
+        index.find(token, now)
     }
 
     /// A token's Secret as it is now.
@@ -104,12 +126,7 @@ impl Authenticator {
 
     /// These are all.
     pub fn replace<'a>(&self, secrets: impl Iterator<Item = &'a Secret>) {
-        self.change(|index| {
-            *index = Index::default();
-            for secret in secrets {
-                index.put(secret);
-            }
-        });
+        self.change(|index| *index = Index::of(secrets));
     }
 
     /// What is remembered of tokens that are none any more goes along.

@@ -1,10 +1,15 @@
 //! Who is let in, with what, and until when.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use futures::future::join_all;
 use k8s_openapi::ByteString;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use proptest::prelude::*;
+use tokio::join;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::resource::AgentSpec;
@@ -75,13 +80,26 @@ async fn whose(
     presented: &str,
     second: i64,
 ) -> Result<(String, Which), Refused> {
-    let found = authenticator
-        .whose(presented, at(second), |owner| Some(Arc::new(agent(&owner.name))))
-        .await?;
+    listed(authenticator, presented, second, async { Some(Vec::new()) }).await
+}
+
+/// The same, with what the API server says.
+async fn listed(
+    authenticator: &Authenticator,
+    presented: &str,
+    second: i64,
+    secrets: impl Future<Output = Option<Vec<Secret>>>,
+) -> Result<(String, Which), Refused> {
+    let known = |owner: &Owner| Fact::Known(Arc::new(agent(&owner.name)));
+    let found = authenticator.whose(presented, at(second), known, secrets).await?;
     Ok((found.agent.name_any(), found.which))
 }
 
-#[tokio::test]
+async fn nobody() -> Option<Vec<Secret>> {
+    panic!("the index knows it: nothing is listed")
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_token_is_its_agents_and_the_one_before_for_a_while() {
     let triage = until(
         secret("triage", &[("token", ONE), ("next", TWO), ("previous", THREE)]),
@@ -96,7 +114,7 @@ async fn each_token_is_its_agents_and_the_one_before_for_a_while() {
     assert_eq!(whose(&all, ONE, 60).await, Ok((name(), Which::InForce)));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_one_before_needs_a_moment_that_can_be_read() {
     for moment in ["", "tomorrow", "2027-01-15"] {
         let all = holding(&[until(secret("triage", &[("previous", ONE)]), moment)]);
@@ -119,7 +137,7 @@ async fn what_stands_in_two_places_counts_as_in_force() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_index_follows_the_secrets() {
     let all = holding(&[secret("triage", &[("token", ONE)])]);
     all.put(&secret("scribe", &[("token", TWO)]));
@@ -145,7 +163,7 @@ async fn a_token_of_two_agents_is_nobodys() {
     assert_eq!(whose(&all, ONE, 0).await.unwrap().0, "triage");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_secret_that_no_agent_controls_lets_nobody_in() {
     let good = || secret("triage", &[("token", ONE)]);
     let owner = |change: fn(&mut OwnerReference)| {
@@ -175,17 +193,21 @@ async fn an_agent_of_that_name_that_came_later_is_another() {
     let all = holding(&[secret("triage", &[("token", ONE)])]);
     let mut other = agent("triage");
     other.metadata.uid = Some("another".into());
-    for found in [None, Some(Arc::new(other))] {
-        let refused = all.whose(ONE, at(0), |_| found).await;
+    for found in [Fact::Absent, Fact::Known(Arc::new(other))] {
+        let refused = all.whose(ONE, at(0), |_| found, nobody()).await;
         assert_eq!(refused.unwrap_err(), Refused::AgentGone);
     }
+    // Before the Agents were read nobody can say so.
+    let refused = all.whose(ONE, at(0), |_| Fact::Unknown, nobody()).await;
+    assert_eq!(refused.unwrap_err(), Refused::NotYet);
 }
 
 #[tokio::test]
 async fn the_hash_of_the_status_is_checked_once_for_each_token() {
     let all = holding(&[secret("triage", &[("token", ONE), ("next", TWO)])]);
     let ask = async |presented: &str, agent: Agent| {
-        let found = all.whose(presented, at(0), |_| Some(Arc::new(agent))).await;
+        let known = Fact::Known(Arc::new(agent));
+        let found = all.whose(presented, at(0), |_| known, nobody()).await;
         found.map(|found| found.which)
     };
     let good = bcrypt::hash(ONE, 4).unwrap();
@@ -225,7 +247,8 @@ async fn who_was_checked_once_is_not_checked_again() {
     };
     all.0.checked.lock().unwrap().insert(fingerprint, checked);
     let triage = with_hash(agent("triage"), ONE, &hours);
-    let found = all.whose(ONE, at(0), |_| Some(Arc::new(triage))).await;
+    let known = Fact::Known(Arc::new(triage));
+    let found = all.whose(ONE, at(0), |_| known, nobody()).await;
     assert_eq!(found.unwrap().which, Which::InForce);
 }
 
@@ -258,13 +281,84 @@ async fn what_is_no_token_is_refused_before_anything_is_done_with_it() {
     }
 }
 
+/// Its Secret is read before it is refused; what is read so is nothing that the index follows.
+#[tokio::test(start_paused = true)]
+async fn what_the_watch_has_not_told_yet_is_listed() {
+    let all = holding(&[secret("triage", &[("token", ONE)])]);
+    let now = || async { Some(vec![secret("triage", &[("token", ONE), ("next", TWO)])]) };
+    let name = || "triage".to_owned();
+    assert_eq!(listed(&all, TWO, 0, now()).await, Ok((name(), Which::Next)));
+    assert_eq!(listed(&all, ONE, 0, nobody()).await, Ok((name(), Which::InForce)));
+    a_moment_later().await;
+    assert_eq!(whose(&all, TWO, 0).await, Err(Refused::Unknown));
+    // Nothing was told yet at all.
+    let start = Authenticator::default();
+    assert_eq!(listed(&start, ONE, 0, now()).await, Ok((name(), Which::InForce)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_refused_because_the_api_server_does_not_answer() {
+    let all = Authenticator::default();
+    assert_eq!(listed(&all, ONE, 0, async { None }).await, Err(Refused::NotYet));
+    a_moment_later().await;
+    assert_eq!(whose(&all, ONE, 0).await, Err(Refused::Unknown));
+}
+
+/// A thousand guesses of one moment and a thousand that come while they wait: two lists. Whoever hangs up changes nothing.
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_guesses_is_a_list_every_five_seconds() {
+    let all = holding(&[secret("triage", &[("token", ONE)])]);
+    let lists = AtomicUsize::new(0);
+    let slow = || async {
+        lists.fetch_add(1, Ordering::Relaxed);
+        sleep(Duration::from_millis(100)).await;
+        Some(Vec::new())
+    };
+    let begin = Instant::now();
+    let guess = |after: u64| {
+        let (all, slow) = (&all, &slow);
+        async move {
+            sleep(Duration::from_millis(after)).await;
+            listed(all, TWO, 0, slow()).await
+        }
+    };
+    let guesses = (0..2000).map(|n| guess(if n < 1000 { 0 } else { 50 }));
+    let refused = join_all(guesses).await;
+    assert!(refused.iter().all(|refused| *refused == Err(Refused::Unknown)));
+    assert_eq!(lists.load(Ordering::Relaxed), 2);
+    assert_eq!(begin.elapsed(), Duration::from_millis(5100));
+
+    for _ in 0..100 {
+        let hangs_up = timeout(Duration::from_millis(50), guess(0));
+        assert!(hangs_up.await.is_err());
+    }
+    assert_eq!(lists.load(Ordering::Relaxed), 3);
+}
+
+/// The list that is due then is not needed any more.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_list_hears_the_watch_first() {
+    let all = holding(&[secret("triage", &[("token", ONE)])]);
+    assert_eq!(whose(&all, THREE, 0).await, Err(Refused::Unknown));
+    a_moment_later().await;
+    let (found, ()) = join!(listed(&all, TWO, 0, nobody()), async {
+        sleep(Duration::from_secs(1)).await;
+        all.put(&secret("triage", &[("token", ONE), ("next", TWO)]));
+    });
+    assert_eq!(found, Ok(("triage".to_owned(), Which::Next)));
+}
+
 #[test]
 fn nothing_that_is_printed_has_a_token() {
     let all = holding(&[secret("triage", &[("token", ONE)])]);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let found = runtime.block_on(all.whose(ONE, at(0), |_| Some(Arc::new(agent("triage")))));
+    let runtime = paused();
+    let triage = Fact::Known(Arc::new(agent("triage")));
+    let found = runtime.block_on(all.whose(ONE, at(0), |_| triage, nobody()));
     assert!(found.is_ok());
-    let refused = runtime.block_on(all.whose(TWO, at(0), |_| None)).unwrap_err();
+    let nothing = async { Some(Vec::new()) };
+    let refused = runtime
+        .block_on(all.whose(TWO, at(0), |_| Fact::Absent, nothing))
+        .unwrap_err();
     for said in [
         format!("{all:?}"),
         format!("{found:?}"),
@@ -274,10 +368,21 @@ fn nothing_that_is_printed_has_a_token() {
     }
 }
 
+/// A clock that stands still makes one moment of all that is asked.
+async fn a_moment_later() {
+    sleep(Duration::from_millis(1)).await;
+}
+
+/// Whoever is refused may have waited.
+fn paused() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().unwrap()
+}
+
 proptest! {
     #[test]
     fn no_words_of_a_stranger_let_anybody_in(presented in ".{0,200}", near in 0..ONE.len(), sign in "[a-zA-Z0-9_-]") {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = paused();
         let all = holding(&[secret("triage", &[("token", ONE)])]);
         let mut almost = ONE.to_owned();
         almost.replace_range(near..=near, &sign);

@@ -8,7 +8,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::{Value, json};
@@ -22,13 +22,14 @@ use crate::resource::{Agent, names};
 impl Cluster {
     /// Our own, by their labels.
     pub fn tokens(&self, scope: &Scope) -> (Store<Secret>, impl Stream<Item = Touch<Secret>> + Send + use<>) {
-        let ours = format!(
-            "{}={},{}",
-            names::MANAGED_BY_LABEL,
-            names::FIELD_MANAGER,
-            names::AGENT_LABEL
-        );
-        self.reflect_labelled(scope, "token Secret", &ours)
+        self.reflect_labelled(scope, "token Secret", &labels_of_ours())
+    }
+
+    /// The same, as the API server has them now, whatever the watch has told.
+    pub async fn tokens_now(&self, scope: &Scope) -> Result<Vec<Secret>, Error> {
+        let api: Api<Secret> = scope.api(self.client.clone());
+        let ours = ListParams::default().labels(&labels_of_ours());
+        within(api.list(&ours)).await.map(|list| list.items)
     }
 
     /// The Secret of this name. One that is not among ours is asked for, since one of somebody else may stand there.
@@ -186,6 +187,15 @@ impl Cluster {
         self.metrics.wrote("Secret", "create");
         created.map(|_| ())
     }
+}
+
+fn labels_of_ours() -> String {
+    format!(
+        "{}={},{}",
+        names::MANAGED_BY_LABEL,
+        names::FIELD_MANAGER,
+        names::AGENT_LABEL
+    )
 }
 
 fn bytes(token: &AgentToken) -> ByteString {

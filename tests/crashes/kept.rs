@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::{ByteString, NamespaceResourceScope};
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
-use quartermaster::resource::{Agent, Board, Gateway};
+use quartermaster::resource::{Agent, Board, Gateway, names};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
@@ -30,30 +30,64 @@ struct Version {
     uid: String,
     version: String,
     /// Of a token's Secret.
-    token: Option<String>,
+    tokens: Tokens,
+}
+
+/// What a token's Secret held, from the moment on that its watcher was told so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens {
+    pub token: Option<String>,
+    pub next: Option<String>,
+    pub previous: Option<String>,
+    pub told: Instant,
 }
 
 impl Kept {
-    /// From now on, what is there already among it. `sign` is called for each.
-    pub fn begin(client: &Client, namespace: &str, sign: impl Fn() + Clone + Send + 'static) -> Self {
+    /// From now on, what is there already among it. `sign` is called for each, with its kind.
+    pub fn begin(
+        client: &Client,
+        namespace: &str,
+        sign: impl Fn(&'static str) + Clone + Send + 'static,
+    ) -> Self {
         let secrets = Api::namespaced(client.clone(), namespace);
         let versions = Versions::default();
         let kept = {
             let versions = Arc::clone(&versions);
-            move |version| {
+            move |version: Version| {
+                let kind = version.kind;
                 versions.lock().unwrap().push(version);
-                sign();
+                sign(kind);
             }
         };
-        watch::<Agent>("Agent", client, namespace, kept.clone(), |_| None);
-        watch::<Board>("Board", client, namespace, kept.clone(), |_| None);
-        watch::<Gateway>("Gateway", client, namespace, kept.clone(), |_| None);
-        watch::<Secret>("Secret", client, namespace, kept, token);
+        watch::<Agent>("Agent", client, namespace, kept.clone(), |_| Tokens::none());
+        watch::<Board>("Board", client, namespace, kept.clone(), |_| Tokens::none());
+        watch::<Gateway>("Gateway", client, namespace, kept.clone(), |_| Tokens::none());
+        watch::<Secret>("Secret", client, namespace, kept, tokens);
         Self { versions, secrets }
     }
 
     /// Whoever was made was made once, and no token became another one. Gives the token of each Agent.
     pub async fn made_once(&self, told: &str) -> BTreeMap<String, String> {
+        let histories = self.tokens(told).await;
+        let mut uids: BTreeMap<(&str, String), BTreeSet<String>> = BTreeMap::new();
+        for Version { kind, name, uid, .. } in self.versions() {
+            uids.entry((kind, name)).or_default().insert(uid);
+        }
+        for (object, uids) in &uids {
+            assert_eq!(uids.len(), 1, "{told}: {object:?} was made as {uids:?}");
+        }
+        let the_only = |(agent, history): (String, Vec<Tokens>)| {
+            let tokens: BTreeSet<Option<String>> = history.into_iter().map(|it| it.token).collect();
+            assert_eq!(tokens.len(), 1, "{told}: {agent} had {} tokens", tokens.len());
+            let token = tokens.into_iter().next().flatten();
+            let token = token.unwrap_or_else(|| panic!("{told}: the Secret of {agent} has no token"));
+            (agent, token)
+        };
+        histories.into_iter().map(the_only).collect()
+    }
+
+    /// What the token Secret of each Agent has held, in order, up to now.
+    pub async fn tokens(&self, told: &str) -> BTreeMap<String, Vec<Tokens>> {
         let now = self.secrets.list(&ListParams::default()).await.unwrap();
         // The watch tells everything, a moment later.
         let start = Instant::now();
@@ -69,32 +103,16 @@ impl Kept {
             );
             sleep(Duration::from_millis(20)).await;
         }
-
-        let mut uids: BTreeMap<(&str, String), BTreeSet<String>> = BTreeMap::new();
-        let mut tokens: BTreeMap<String, BTreeSet<Option<String>>> = BTreeMap::new();
-        for version in self.versions() {
-            let Version {
-                kind,
-                name,
-                uid,
-                version: _,
-                token,
-            } = version;
-            uids.entry((kind, name.clone())).or_default().insert(uid);
+        let mut histories: BTreeMap<String, Vec<Tokens>> = BTreeMap::new();
+        for Version {
+            kind, name, tokens, ..
+        } in self.versions()
+        {
             if let ("Secret", Some(agent)) = (kind, agent_of(&name)) {
-                tokens.entry(agent.to_owned()).or_default().insert(token);
+                histories.entry(agent.to_owned()).or_default().push(tokens);
             }
         }
-        for (object, uids) in &uids {
-            assert_eq!(uids.len(), 1, "{told}: {object:?} was made as {uids:?}");
-        }
-        let the_only = |(agent, tokens): (String, BTreeSet<Option<String>>)| {
-            assert_eq!(tokens.len(), 1, "{told}: {agent} had {} tokens", tokens.len());
-            let token = tokens.into_iter().next().flatten();
-            let token = token.unwrap_or_else(|| panic!("{told}: the Secret of {agent} has no token"));
-            (agent, token)
-        };
-        tokens.into_iter().map(the_only).collect()
+        histories
     }
 
     fn versions(&self) -> Vec<Version> {
@@ -107,7 +125,7 @@ fn watch<K>(
     client: &Client,
     namespace: &str,
     mut keep: impl FnMut(Version) + Send + 'static,
-    token: fn(&K) -> Option<String>,
+    tokens: fn(&K) -> Tokens,
 ) where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + DeserializeOwned
@@ -118,24 +136,31 @@ fn watch<K>(
 {
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
     tokio::spawn(async move {
-        // As long as a watch may last.
+        // As long as a watch may last; then the next one goes on where it ended.
         let params = WatchParams::default().timeout(290);
-        let mut events = api.watch(&params, "0").await.expect("a watch").boxed();
-        while let Some(event) = events.next().await {
-            let object = match event.expect("a watch goes on") {
-                WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => {
-                    object
-                }
-                WatchEvent::Bookmark(_) => continue,
-                WatchEvent::Error(error) => panic!("the watch of {kind}s ended: {error:?}"),
-            };
-            keep(Version {
-                kind,
-                name: object.name_any(),
-                uid: object.uid().unwrap_or_default(),
-                version: object.resource_version().unwrap_or_default(),
-                token: token(&object),
-            });
+        let mut last = "0".to_owned();
+        loop {
+            let mut events = api.watch(&params, &last).await.expect("a watch").boxed();
+            while let Some(event) = events.next().await {
+                let object = match event.expect("a watch goes on") {
+                    WatchEvent::Added(object)
+                    | WatchEvent::Modified(object)
+                    | WatchEvent::Deleted(object) => object,
+                    WatchEvent::Bookmark(bookmark) => {
+                        last = bookmark.metadata.resource_version;
+                        continue;
+                    }
+                    WatchEvent::Error(error) => panic!("the watch of {kind}s ended: {error:?}"),
+                };
+                last = object.resource_version().unwrap_or_default();
+                keep(Version {
+                    kind,
+                    name: object.name_any(),
+                    uid: object.uid().unwrap_or_default(),
+                    version: last.clone(),
+                    tokens: tokens(&object),
+                });
+            }
         }
     });
 }
@@ -145,7 +170,26 @@ fn agent_of(secret: &str) -> Option<&str> {
     secret.strip_prefix("ocagent-")?.strip_suffix("-token")
 }
 
-fn token(secret: &Secret) -> Option<String> {
-    let ByteString(bytes) = secret.data.as_ref()?.get("token")?;
-    String::from_utf8(bytes.clone()).ok()
+fn tokens(secret: &Secret) -> Tokens {
+    let text = |key: &str| {
+        let ByteString(bytes) = secret.data.as_ref()?.get(key)?;
+        String::from_utf8(bytes.clone()).ok()
+    };
+    Tokens {
+        token: text(names::TOKEN_KEY),
+        next: text(names::TOKEN_NEXT_KEY),
+        previous: text(names::TOKEN_PREVIOUS_KEY),
+        told: Instant::now(),
+    }
+}
+
+impl Tokens {
+    fn none() -> Self {
+        Self {
+            token: None,
+            next: None,
+            previous: None,
+            told: Instant::now(),
+        }
+    }
 }

@@ -36,6 +36,9 @@ mod process;
 #[path = "../real/bed/scratch.rs"]
 #[expect(dead_code, reason = "the real tests do more with it")]
 mod scratch;
+#[path = "../survivors/mod.rs"]
+#[expect(dead_code, reason = "tests/rotations asks more of it")]
+mod survivors;
 #[path = "../real/bed/wait.rs"]
 #[expect(dead_code, reason = "the processes of the beds are waited for with it")]
 mod wait;

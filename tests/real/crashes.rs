@@ -5,9 +5,9 @@
 //! `ROUNDS=20 KILL_SEED=7` plays more rounds, or the same ones again. A round is one to four kills.
 
 #[path = "../crashes/kept.rs"]
-mod kept;
+pub mod kept;
 #[path = "../crashes/moment.rs"]
-mod moment;
+pub mod moment;
 #[path = "../picture/mod.rs"]
 mod picture;
 
@@ -120,7 +120,7 @@ impl<'a> Round<'a> {
         });
         let signs = Signs::none();
         let seen = signs.clone();
-        let kept = Kept::begin(&client, line.namespace.name(), move || seen.seen());
+        let kept = Kept::begin(&client, line.namespace.name(), move |_| seen.seen());
         let agents = Api::namespaced(client, line.namespace.name());
         Self {
             line,

@@ -29,5 +29,6 @@ mod kill;
 mod kube_conformance;
 mod line;
 mod patches;
+mod rotation;
 mod schema;
 mod writes;
