@@ -8,6 +8,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::token::is_owned;
 use super::{Cluster, Error, within};
@@ -25,8 +26,9 @@ pub enum Kept {
 const MOST: usize = 700_000;
 
 impl Cluster {
-    /// What is kept for this TemplateSync already stays: what it wrote over a second time is nothing that anybody misses.
-    /// What is too large for a Secret is not kept; the status has its hash.
+    /// Whatever is kept already stays, under the file's name and, where that is something else, under the name with the hash
+    /// that the status has: an agent may have gone on writing between two passes. Only where there is no more room, what
+    /// earlier TemplateSyncs have written over goes. What is too large for a Secret is not kept; the status has its hash.
     pub async fn keep_replaced(
         &self,
         agent: &Agent,
@@ -42,20 +44,28 @@ impl Cluster {
         let of_this = found
             .as_ref()
             .filter(|found| found.annotations().get(names::SYNC).map(String::as_str) == Some(sync));
-        let there: BTreeMap<&String, usize> = of_this
-            .and_then(|found| found.data.as_ref())
+        let there = found.as_ref().and_then(|found| found.data.as_ref());
+        let there: BTreeMap<&str, &[u8]> = there
             .into_iter()
             .flatten()
-            .map(|(file, ByteString(content))| (file, content.len()))
+            .map(|(key, ByteString(content))| (key.as_str(), content.as_slice()))
             .collect();
-        let mut room = MOST.saturating_sub(there.values().sum());
-        let mut data = BTreeMap::new();
-        for (file, content) in files.iter().filter(|(file, _)| !there.contains_key(file)) {
-            if content.len() <= room {
-                room -= content.len();
-                data.insert(file.clone(), ByteString(content.as_bytes().to_vec()));
-            }
-        }
+        let mut data: BTreeMap<String, ByteString> = files
+            .iter()
+            .filter_map(|(file, content)| {
+                let key = key_for(file, content, &there)?;
+                Some((key, ByteString(content.as_bytes().to_vec())))
+            })
+            .collect();
+        let kept: usize = there.values().map(|content| content.len()).sum();
+        let new: usize = data.values().map(|ByteString(content)| content.len()).sum();
+        let makes_room = kept + new > MOST && of_this.is_none();
+        let mut room = MOST.saturating_sub(if makes_room { 0 } else { kept });
+        data.retain(|_, ByteString(content)| {
+            let fits = content.len() <= room;
+            room -= if fits { content.len() } else { 0 };
+            fits
+        });
         if data.is_empty() {
             return Ok(Kept::Kept);
         }
@@ -64,11 +74,10 @@ impl Cluster {
             // Without the label of the Secrets whose data stays in memory.
             None => self.create_owned(agent, name, data, (notes, None)).await?,
             Some(found) => {
-                // Of an earlier TemplateSync nothing stays: it could be more than a Secret takes.
-                let earlier = found.data.iter().flatten().filter(|_| of_this.is_none());
+                let earlier = there.keys().filter(|_| makes_room);
                 let mut changes: Map<String, Value> =
-                    earlier.map(|(file, _)| (file.clone(), Value::Null)).collect();
-                changes.extend(data.iter().map(|(file, content)| (file.clone(), json!(content))));
+                    earlier.map(|key| ((*key).to_owned(), Value::Null)).collect();
+                changes.extend(data.iter().map(|(key, content)| (key.clone(), json!(content))));
                 let patch = json!({
                     "metadata": { "resourceVersion": found.resource_version(), "annotations": notes },
                     "data": changes,
@@ -77,5 +86,41 @@ impl Cluster {
             }
         }
         Ok(Kept::Kept)
+    }
+}
+
+/// None: it is kept already.
+fn key_for(file: &str, content: &str, there: &BTreeMap<&str, &[u8]>) -> Option<String> {
+    let hash: String = Sha256::digest(content)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let keys = [
+        file.to_owned(),
+        format!("{file}.{}", hash.get(..8).unwrap_or_default()),
+    ];
+    if keys
+        .iter()
+        .any(|key| there.get(key.as_str()) == Some(&content.as_bytes()))
+    {
+        return None;
+    }
+    keys.into_iter().find(|key| !there.contains_key(key.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_kept_is_written_over() {
+        let there: BTreeMap<&str, &[u8]> = BTreeMap::new();
+        assert_eq!(key_for("MEMORY.md", "one", &there).unwrap(), "MEMORY.md");
+        let there: BTreeMap<&str, &[u8]> = BTreeMap::from([("MEMORY.md", &b"one"[..])]);
+        assert_eq!(key_for("MEMORY.md", "one", &there), None);
+        let another = key_for("MEMORY.md", "one and more", &there).unwrap();
+        assert!(another.starts_with("MEMORY.md.") && another.len() == "MEMORY.md.".len() + 8);
+        let there = BTreeMap::from([("MEMORY.md", &b"one"[..]), (another.as_str(), b"one and more")]);
+        assert_eq!(key_for("MEMORY.md", "one and more", &there), None);
     }
 }

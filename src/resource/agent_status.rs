@@ -224,7 +224,7 @@ pub struct FileStatus {
     #[schemars(length(max = 64))]
     pub overwritten_by: Option<String>,
     /// SHA-256, in hexadecimal, of the agent's own content that was replaced last. The content itself is in Secret
-    /// `ocagent-<name>-undo`, if it was not too large.
+    /// `ocagent-<name>-undo`, under the file's name or that with the first eight signs of this, if it was not too large.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub replaced: Option<String>,

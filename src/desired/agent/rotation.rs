@@ -135,7 +135,12 @@ impl WantedToken {
             word: note(names::TOKEN_ROTATION),
             sync: note(names::TOKEN_ROTATION_SYNC),
         };
+        let previous =
+            read(names::TOKEN_PREVIOUS_KEY).map(|token| (token, time(names::TOKEN_PREVIOUS_UNTIL)));
         let due_at = since.and_then(|since| by_age(&agent.spec.token, since, agent.metadata.uid.as_deref()));
+        // There is room for one that is still accepted: it is not pushed out before its time because another one is old.
+        let kept_until = previous.as_ref().and_then(|(_, until)| *until);
+        let due_at = due_at.map(|due_at| kept_until.map_or(due_at, |until| until.max(due_at)));
         let is_old = due_at.is_some_and(|due_at| due_at <= snapshot.now);
         let asked = due(&heard, agent.spec.token.rotation.as_deref(), errand);
         let next = read(names::TOKEN_NEXT_KEY);
@@ -146,7 +151,7 @@ impl WantedToken {
                 .or_else(|| is_old.then(|| heard.clone()))
                 .filter(|_| next.is_none()),
             next,
-            previous: read(names::TOKEN_PREVIOUS_KEY).map(|token| (token, time(names::TOKEN_PREVIOUS_UNTIL))),
+            previous,
             since,
             version: found.document.version.clone(),
             heard,

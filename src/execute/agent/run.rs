@@ -72,10 +72,20 @@ impl Hands<'_> {
                 of_cluster(self.cluster.let_go(self.agent).await)
             }
             Effect::CreateSecret { secret, token, heard } => {
+                // One that is found again is as old as it was.
+                let told = self
+                    .agent
+                    .status
+                    .as_ref()
+                    .and_then(|status| status.token.as_ref());
+                let since = told
+                    .filter(|_| token.is_some())
+                    .and_then(|told| told.rotated_at.as_ref());
+                let since = since.map_or(self.now, |since| since.0);
                 let token = token.unwrap_or_else(|| AgentToken::of(&rand::random()));
                 let created = self
                     .cluster
-                    .create_token(self.agent, &secret, &token, &heard, self.now);
+                    .create_token(self.agent, &secret, &token, &heard, since);
                 of_cluster(created.await)
             }
             Effect::ChangeSecret {

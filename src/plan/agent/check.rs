@@ -105,7 +105,10 @@ fn of_action(action: &Action, desired: &Desired, observed: &Observed) -> Result<
                 TokenChange::Next(_) => fail(token.next.is_none() && token.due.is_some(), Fault::NoRotation),
                 TokenChange::Promote { .. } => {
                     fail(token.next.is_some(), Fault::NoRotation)?;
-                    fail(have_the_token(desired, observed), Fault::NotInFiles)
+                    fail(
+                        super::rotation::have_the_token(desired, observed),
+                        Fault::NotInFiles,
+                    )
                 }
                 TokenChange::DropPrevious => fail(token.is_over(desired.now), Fault::NoRotation),
             }
@@ -190,21 +193,6 @@ fn of_action(action: &Action, desired: &Desired, observed: &Observed) -> Result<
         }
         Action::LetGo(_) => fail(is_leaving, Fault::AfterLettingGo),
     }
-}
-
-/// Every file that is to have the new token was read and is as wanted, or is not ours to write.
-fn have_the_token(desired: &Desired, observed: &Observed) -> bool {
-    let (Ok(content), Some(next)) = (&desired.content, &desired.token.next) else {
-        return false;
-    };
-    let mut carriers =
-        content.files.files.iter().filter(|(_, file)| {
-            file.policy == FilePolicy::Managed && file.text.ours().contains(next.reveal())
-        });
-    carriers.all(|(name, file)| match observed.files.get(name) {
-        Some(found @ Fact::Known(_)) => super::files::missing_of(&file.text, found).is_none(),
-        Some(Fact::Absent | Fact::Unknown) | None => false,
-    })
 }
 
 /// An object whose gateway has nothing of it may go also while all stands still.

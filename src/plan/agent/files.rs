@@ -294,6 +294,11 @@ pub(super) fn taken_over(content: &Content) -> Vec<Action> {
         .collect()
 }
 
+/// Of none it is open whether it has something.
+pub(super) fn are_read(observed: &Observed) -> bool {
+    !observed.files.is_empty() && !observed.files.values().any(|found| *found == Fact::Unknown)
+}
+
 /// The token as the agent's own files have it, if it is the one that was minted: by its fingerprint, so that it does not
 /// matter how the file writes it.
 pub(super) fn token_in(desired: &Desired, observed: &Observed) -> Option<AgentToken> {

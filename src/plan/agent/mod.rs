@@ -286,7 +286,7 @@ fn present(plan: &mut Plan, desired: &Desired, observed: &Observed, paused: bool
     if plan.waits.is_some() {
         return;
     }
-    rotation::plan(plan, desired);
+    rotation::plan(plan, desired, observed);
     session::plan(plan, desired, place);
     entry::narrow(plan, desired, content);
     if !paused && !session::is_open(desired) {
@@ -351,23 +351,27 @@ fn prepare(plan: &mut Plan, desired: &Desired, observed: &Observed) {
         (Fact::Unknown, _, _) => return,
         (Fact::Absent, false, due) => stage.push(Action::MintToken {
             secret: secret(),
-            heard: due.clone().unwrap_or_default(),
+            heard: due.clone().unwrap_or_else(|| desired.token.heard.clone()),
         }),
         // Without an entry no file can be read: it comes first, and the token is looked for afterwards.
         (Fact::Absent, true, None) if found.is_none() => {}
-        (Fact::Absent, true, None) => match files::token_in(desired, observed) {
-            Some(token) => stage.push(Action::RestoreToken {
+        // Also where another one was asked for: this one is still accepted while it is being replaced.
+        (Fact::Absent, true, due) => match (files::token_in(desired, observed), due) {
+            (Some(token), _) => stage.push(Action::RestoreToken {
                 secret: secret(),
                 token,
                 heard: desired.token.heard.clone(),
             }),
-            None => plan.waits = Some(Waits::TokenLost),
+            (None, None) => plan.waits = Some(Waits::TokenLost),
+            (None, Some(due)) if found.is_none() || files::are_read(observed) => {
+                stage.push(Action::MintToken {
+                    secret: secret(),
+                    heard: due.clone(),
+                });
+            }
+            // What could not be read may have it.
+            (None, Some(_)) => {}
         },
-        // Another one was asked for anyway.
-        (Fact::Absent, true, Some(due)) => stage.push(Action::MintToken {
-            secret: secret(),
-            heard: due.clone(),
-        }),
     }
     if !stage.is_empty() {
         plan.stages.push(stage);

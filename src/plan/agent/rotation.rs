@@ -5,10 +5,12 @@
 use super::{Action, Plan, TokenChange};
 use crate::desired::agent::Desired;
 use crate::fact::Fact;
+use crate::observed::agent::Observed;
+use crate::resource::settings::FilePolicy;
 
 /// Begins one where it is due, and brings it into force where the agent's files have it. For a plan that has nothing left to
 /// write: the files were read, and are as wanted.
-pub(super) fn plan(plan: &mut Plan, desired: &Desired) {
+pub(super) fn plan(plan: &mut Plan, desired: &Desired, observed: &Observed) {
     // Of a file that is left alone for now nobody knows what it will be.
     let is_carried = |name: &String| {
         let content = desired.content.as_ref().ok();
@@ -25,6 +27,8 @@ pub(super) fn plan(plan: &mut Plan, desired: &Desired) {
         return;
     };
     let change = match (&token.next, &token.due) {
+        // What somebody else put back in its place is not told from what was never written.
+        (Some(_), _) if !have_the_token(desired, observed) => return,
         (Some(next), _) => TokenChange::Promote {
             next: next.clone(),
             previous: in_force.clone(),
@@ -35,6 +39,30 @@ pub(super) fn plan(plan: &mut Plan, desired: &Desired) {
         (None, None) => return,
     };
     plan.stages.push(vec![action(desired, change)]);
+}
+
+/// Every file that is to have the new token was read and is as wanted. One that is the agent's own has it or has not: where
+/// it keeps the old one, that stays in force, or the agent would be locked out after the overlap.
+pub(super) fn have_the_token(desired: &Desired, observed: &Observed) -> bool {
+    let (Ok(content), Some(next)) = (&desired.content, &desired.token.next) else {
+        return false;
+    };
+    let mut carriers = content
+        .files
+        .files
+        .iter()
+        .filter(|(_, file)| file.text.ours().contains(next.reveal()));
+    carriers.all(|(name, file)| match (file.policy, observed.files.get(name)) {
+        (FilePolicy::Ignored, _) => true,
+        (FilePolicy::Managed, Some(found @ Fact::Known(_))) => {
+            super::files::missing_of(&file.text, found).is_none()
+        }
+        (FilePolicy::SeedOnce, Some(Fact::Known(found))) => {
+            let content = found.content.as_deref();
+            content.is_some_and(|content| content.contains(next.reveal()))
+        }
+        (FilePolicy::Managed | FilePolicy::SeedOnce, Some(Fact::Absent | Fact::Unknown) | None) => false,
+    })
 }
 
 /// For people, who are told of an errand that is not carried out, too.

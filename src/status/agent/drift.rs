@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use similar::TextDiff;
 
-use crate::desired::agent::{Desired, Text};
+use crate::desired::agent::{AgentToken, Desired, Text};
 use crate::execute::agent::Outcome;
 use crate::fact::Fact;
 use crate::observed::agent::{Found, Observed};
@@ -27,10 +27,7 @@ pub(super) fn of(
     let Ok(content) = &desired.content else {
         return before.drift.clone();
     };
-    let secret = match &desired.token.found {
-        Fact::Known(token) => Some(token.reveal()),
-        Fact::Absent | Fact::Unknown => None,
-    };
+    let secrets: Vec<&str> = desired.token.all().map(AgentToken::reveal).collect();
     let mut all = Vec::new();
     for name in &outcome.plan.drifted {
         let Some(file) = content.files.files.get(name) else {
@@ -56,7 +53,7 @@ pub(super) fn of(
         let diff = diff.unified_diff().context_radius(1).to_string();
         all.push(Difference {
             subject: name.clone(),
-            diff: fit(&masked(&diff, secret), LONGEST),
+            diff: fit(&masked(&diff, &secrets), LONGEST),
         });
     }
     if let (true, Some(entry)) = (outcome.plan.entry_drifted, &outcome.plan.entry) {
@@ -70,18 +67,21 @@ pub(super) fn of(
     all
 }
 
-/// The token by value, and whatever looks like one: an old token is no less secret.
-pub(super) fn masked(text: &str, secret: Option<&str>) -> String {
+/// Tokens by value, and whatever looks like one: one from before is no less secret.
+pub(super) fn masked(text: &str, secrets: &[&str]) -> String {
     // Whatever is as long and as meaningless as a token may be one: an old one, or a key that somebody has pasted.
     const SHORTEST: usize = 32;
+    /// Of 256 random bits in base64; one in fifteen hundred has no digit.
+    const OURS: usize = 43;
     let mut result = String::new();
     let mut word = String::new();
     let end = |word: &mut String, result: &mut String| {
-        let is_random = word.len() >= SHORTEST && word.chars().any(|sign| sign.is_ascii_digit());
+        let has_digit = word.chars().any(|sign| sign.is_ascii_digit());
+        let is_random = word.len() >= SHORTEST && has_digit || word.len() == OURS;
         result.push_str(if is_random { MASK } else { word });
         word.clear();
     };
-    for sign in masked_by_name(text, secret).chars() {
+    for sign in masked_by_name(text, secrets).chars() {
         if sign.is_ascii_alphanumeric() || ['-', '_', '+', '/', '='].contains(&sign) {
             word.push(sign);
         } else {
@@ -93,11 +93,10 @@ pub(super) fn masked(text: &str, secret: Option<&str>) -> String {
     result
 }
 
-fn masked_by_name(text: &str, secret: Option<&str>) -> String {
-    let text = match secret {
-        Some(secret) => text.replace(secret, MASK),
-        None => text.to_owned(),
-    };
+fn masked_by_name(text: &str, secrets: &[&str]) -> String {
+    let text = secrets
+        .iter()
+        .fold(text.to_owned(), |text, secret| text.replace(secret, MASK));
     let lines = text
         .split_inclusive('\n')
         .map(|line| match line.split_once("AUTH_TOKEN=\"") {
@@ -121,7 +120,7 @@ mod tests {
             "-x {secret}\n+AUTH_TOKEN=\"{}\"\n+AUTH_TOKEN=\"cut\n",
             "t".repeat(43)
         );
-        let masked = masked(&text, Some(&secret));
+        let masked = masked(&text, &[&secret]);
         assert_eq!(
             masked,
             "-x [masked]\n+AUTH_TOKEN=\"[masked]\"\n+AUTH_TOKEN=\"[masked]\"\n"

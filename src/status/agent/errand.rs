@@ -13,7 +13,7 @@ use crate::plan::agent::{Action, Waits};
 use crate::resource::Time;
 use crate::resource::agent::{SyncState, SyncStatus};
 use crate::status::condition::{Finding, Truth, fit};
-use crate::status::reason::Remedy;
+use crate::status::reason::{Reason, Remedy};
 
 /// What the schema allows.
 const LONGEST_ERROR: usize = 1024;
@@ -75,7 +75,10 @@ fn came_to(
     has_begun: bool,
 ) -> Option<Told> {
     // What only a person can mend is not waited for; the rest is, until the TemplateSync's own deadline.
-    let is_hopeless = ready.truth == Truth::False && ready.reason.remedy() == Remedy::Person;
+    // A file that no gateway takes holds up nothing else.
+    let is_but_for_a_file = ready.reason == Reason::UnsupportedFile;
+    let is_hopeless =
+        ready.truth == Truth::False && ready.reason.remedy() == Remedy::Person && !is_but_for_a_file;
     if is_hopeless {
         let error = match &outcome.plan.waits {
             Some(Waits::TokenLost) => token_unreadable(&desired.name),
@@ -91,7 +94,11 @@ fn came_to(
             Some(Blocked::NotLookedAt | Blocked::Obstacle(_)) => false,
             Some(Blocked::Suspended) => true,
         };
-        return is_known.then(|| (SyncState::Planned, None, Some(planned(&explanation.changes))));
+        let plan = match &explanation.blocked {
+            Some(Blocked::Suspended) => "suspended: nothing is done until it goes on".to_owned(),
+            Some(Blocked::NotLookedAt | Blocked::Obstacle(_)) | None => planned(&explanation.changes),
+        };
+        return is_known.then_some((SyncState::Planned, None, Some(plan)));
     }
     let waits = match &outcome.plan.waits {
         None | Some(Waits::Wake(_) | Waits::WakeUnknown) => false,
@@ -108,13 +115,14 @@ fn came_to(
             | Waits::Ahead(_),
         ) => true,
     };
-    let is_whole = outcome.plan.actions().all(follows_after) && ready.truth == Truth::True;
+    let is_ready = ready.truth == Truth::True || is_but_for_a_file;
+    let is_whole = outcome.plan.actions().all(follows_after) && is_ready;
     let has_acted = outcome.came().any(|(action, came)| {
         let is_of_it = !follows_after(action);
         is_of_it && matches!(came, Came::Done | Came::UnderWay | Came::Failed(_))
     });
     match (
-        was_read && is_whole && !waits && has_rotated(errand, desired),
+        was_read && is_whole && !waits && has_rotated(errand, desired) && has_reset(errand, desired),
         has_begun,
     ) {
         (true, true) => Some((SyncState::Updated, None, None)),
@@ -137,7 +145,7 @@ fn planned(changes: &[Change]) -> String {
         let Change::File { name: _, diff } = change else {
             continue;
         };
-        let diff = masked(diff.unified.trim_end(), None);
+        let diff = masked(diff.unified.trim_end(), &[]);
         if !diff.is_empty() && room > 1 {
             let shown = fit(&diff, room - 1);
             room = room.saturating_sub(length(&shown));
@@ -150,6 +158,12 @@ fn planned(changes: &[Change]) -> String {
 fn has_rotated(errand: &Errand, desired: &Desired) -> bool {
     let is_heard = desired.token.heard.sync.as_ref() == Some(&errand.uid);
     !errand.rotate_token || is_heard && desired.token.next.is_none()
+}
+
+/// A message on its way holds the reset up, and the plan says nothing of it meanwhile.
+fn has_reset(errand: &Errand, desired: &Desired) -> bool {
+    let reset = desired.promises.session_reset.as_ref();
+    !errand.reset_session || reset.is_some_and(|reset| reset.sync == errand.uid && reset.done)
 }
 
 /// What is done for itself, and which nobody waits for who wants the files.
