@@ -169,7 +169,7 @@ mod tests {
         tokio::time::sleep(LATE * 2).await;
         assert_eq!(turns.take(&gateway(), &agent(3), Duration::ZERO), None);
         turns.with(&gateway(), |of| {
-            assert!(of.places.is_empty(), "{:?}", of.places.len())
+            assert!(of.places.is_empty(), "{:?}", of.places.len());
         });
     }
 }

@@ -272,7 +272,7 @@ fn contract(gateway: &Gateway, world: &World) -> Option<&'static Contract> {
 
 /// Of two objects that mean one agent only one may have it: those that name its id, at the same url.
 fn rivals(agent: &Agent, gateway: Option<&Gateway>, world: &World) -> Vec<Arc<Agent>> {
-    let ids = claims(agent).into_iter().filter(|claim| match claim {
+    let mut ids = claims(agent).into_iter().filter(|claim| match claim {
         Claim::Id(_) => true,
         Claim::Workspace(_) => false,
     });
@@ -282,17 +282,17 @@ fn rivals(agent: &Agent, gateway: Option<&Gateway>, world: &World) -> Vec<Arc<Ag
         Role::Lead | Role::Main => None,
     };
     // One that is bound names its own, and no other.
-    let id = ids.last().or(derived);
+    let id = ids.next_back().or(derived);
     claiming(id, agent, gateway, world)
 }
 
 /// Nor may two have one workspace.
 fn workspace_rivals(agent: &Agent, gateway: Option<&Gateway>, world: &World) -> Vec<Arc<Agent>> {
-    let workspaces = claims(agent).into_iter().filter(|claim| match claim {
+    let mut workspaces = claims(agent).into_iter().filter(|claim| match claim {
         Claim::Id(_) => false,
         Claim::Workspace(_) => true,
     });
-    claiming(workspaces.last(), agent, gateway, world)
+    claiming(workspaces.next_back(), agent, gateway, world)
 }
 
 /// Others that claim it at the same url.
