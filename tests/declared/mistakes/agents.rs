@@ -129,14 +129,14 @@ fn places() -> Vec<Mistake> {
         Mistake::of_agent(
             "moves-in",
             vec![
-                agent("lives-there", json!({ "workspace": "/w/desk" })),
-                ready("Agent", "lives-there"),
+                agent("tenant", json!({ "workspace": "/w/desk" })),
+                ready("Agent", "tenant"),
                 agent("moves-in", json!({ "workspace": "/w/desk/" })),
             ],
             "WorkspaceTaken",
         )
-        .says(&["/w/desk/", "/lives-there", "another spec.workspace"])
-        .mend(vec![delete("Agent", "lives-there")]),
+        .says(&["/w/desk/", "/tenant", "another spec.workspace"])
+        .mend(vec![delete("Agent", "tenant")]),
         Mistake::of_agent(
             "moves-away",
             vec![
