@@ -72,14 +72,7 @@ impl Default for Texts {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Claim {
     Id(String),
-    /// Without a slash at its end.
     Workspace(String),
-}
-
-impl Claim {
-    fn workspace(path: &str) -> Self {
-        Self::Workspace(path.trim_end_matches('/').to_owned())
-    }
 }
 
 /// What an Agent asks for by name, and what it holds.
@@ -97,7 +90,7 @@ pub fn claims(agent: &Agent) -> BTreeSet<Claim> {
         .chain(binding.map(|binding| &binding.workspace));
     ids.cloned()
         .map(Claim::Id)
-        .chain(workspaces.map(|path| Claim::workspace(path)))
+        .chain(workspaces.cloned().map(Claim::Workspace))
         .collect()
 }
 

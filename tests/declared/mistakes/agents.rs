@@ -131,11 +131,11 @@ fn places() -> Vec<Mistake> {
             vec![
                 agent("tenant", json!({ "workspace": "/w/desk" })),
                 ready("Agent", "tenant"),
-                agent("moves-in", json!({ "workspace": "/w/desk/" })),
+                agent("moves-in", json!({ "workspace": "/w/desk" })),
             ],
             "WorkspaceTaken",
         )
-        .says(&["/w/desk/", "/tenant", "another spec.workspace"])
+        .says(&["/w/desk", "/tenant", "another spec.workspace"])
         .mend(vec![delete("Agent", "tenant")]),
         Mistake::of_agent(
             "moves-away",
